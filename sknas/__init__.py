@@ -1,0 +1,21 @@
+"""sknas: scikit-learn estimators that design their own neural networks."""
+
+from sknas._version import __version__
+from sknas.architecture import Architecture, Decision, Decisions
+from sknas.estimators import NASClassifier
+from sknas.search import ENAS, RandomSearch, SearchStrategy
+from sknas.spaces import DataSpec, SearchSpace, TabularSpace
+
+__all__ = [
+    "ENAS",
+    "Architecture",
+    "DataSpec",
+    "Decision",
+    "Decisions",
+    "NASClassifier",
+    "RandomSearch",
+    "SearchSpace",
+    "SearchStrategy",
+    "TabularSpace",
+    "__version__",
+]

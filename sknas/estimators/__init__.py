@@ -1,0 +1,5 @@
+"""The scikit-learn face of sknas."""
+
+from sknas.estimators._classifier import NASClassifier
+
+__all__ = ["NASClassifier"]

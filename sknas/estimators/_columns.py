@@ -1,0 +1,216 @@
+"""Reading of tables: arrays and DataFrames as columns of numbers and of labels."""
+
+from __future__ import annotations
+
+import numbers
+from dataclasses import dataclass
+
+import narwhals.stable.v2 as nw
+import numpy as np
+
+MISSING = "\0missing"  # a label that no user's category has
+
+
+@dataclass
+class Columns:
+    """A table, split by the kind of its columns.
+
+    Parameters
+    ----------
+    numeric : ndarray of shape (n_rows, n_numeric)
+        The numbers, float32 if all of them were, float64 otherwise; NaN where
+        missing.
+
+    labels : ndarray of shape (n_rows, n_categorical), dtype object
+        The categories as strings; :data:`MISSING` where missing.
+    """
+
+    numeric: np.ndarray
+    labels: np.ndarray
+
+
+def is_dataframe(X) -> bool:
+    """Whether `X` is a DataFrame of pandas, polars or another such library."""
+    return nw.dependencies.is_into_dataframe(X)
+
+
+def column_name(names: np.ndarray | None, i: int) -> str:
+    """Name a column for an error message."""
+    return f"column {i}" if names is None else f"column {names[i]!r}"
+
+
+def find_categorical(X) -> np.ndarray:
+    """Tell which columns hold categories: strings, booleans, category dtypes.
+
+    In an array of objects, or of strings, those columns do that are not all
+    numbers.
+
+    Parameters
+    ----------
+    X : ndarray or DataFrame of shape (n_rows, n_columns)
+        The table.
+
+    Returns
+    -------
+    is_categorical : ndarray of bool, of shape (n_columns,)
+        The mask.
+    """
+    if is_dataframe(X):
+        frame = nw.from_native(X, eager_only=True)
+        kinds = []
+        for name, dtype in frame.schema.items():
+            if dtype.is_temporal():
+                raise TypeError(
+                    f"column {name!r} of X has the dtype {dtype}: turn times into "
+                    "numbers, such as the days since a date, before fitting."
+                )
+            if dtype.is_numeric():
+                kinds.append(False)
+            elif dtype == nw.Object:
+                kinds.append(not _all_numbers(frame[name].to_list()))
+            else:
+                kinds.append(True)
+        return np.array(kinds, dtype=bool)
+    if X.dtype.kind == "O":
+        return np.array([not _all_numbers(column) for column in X.T], dtype=bool)
+    if X.dtype.kind in "US":
+        return np.array([not _is_parsable(column) for column in X.T], dtype=bool)
+    return np.zeros(X.shape[1], dtype=bool)
+
+
+def read_columns(X, is_categorical: np.ndarray, names: np.ndarray | None) -> Columns:
+    """Split a table into numbers and labels.
+
+    Parameters
+    ----------
+    X : ndarray or DataFrame of shape (n_rows, n_columns)
+        The table.
+
+    is_categorical : ndarray of bool, of shape (n_columns,)
+        Which columns hold categories.
+
+    names : ndarray of str or None
+        The columns' names, for messages.
+
+    Returns
+    -------
+    columns : Columns
+        The table's content.
+
+    Raises
+    ------
+    ValueError
+        If a column of numbers holds anything else, or infinity.
+    """
+    if is_dataframe(X):
+        frame = nw.from_native(X, eager_only=True)
+        series = [frame[name] for name in frame.columns]
+        float32 = all(s.dtype == nw.Float32 for s in series)
+        numeric = [
+            _series_numbers(s, column_name(names, i))
+            for i, s in enumerate(series)
+            if not is_categorical[i]
+        ]
+        labels = [_labels(s.to_list()) for i, s in enumerate(series) if is_categorical[i]]
+        n_rows = len(frame)
+    else:
+        float32 = X.dtype == np.float32
+        if X.dtype.kind in "OUS":
+            numeric = [
+                _numbers(X[:, i], column_name(names, i))
+                for i in np.flatnonzero(~is_categorical)
+            ]
+        elif not is_categorical.any():
+            numeric = X.astype(np.float32 if float32 else np.float64, copy=False)
+        else:
+            numeric = list(X[:, ~is_categorical].T)
+        labels = [_labels(X[:, i].tolist()) for i in np.flatnonzero(is_categorical)]
+        n_rows = len(X)
+    dtype = np.float32 if float32 else np.float64
+    if isinstance(numeric, list):
+        table = np.empty((n_rows, len(numeric)), dtype=dtype)
+        for i, column in enumerate(numeric):
+            table[:, i] = column
+        numeric = table
+    _check_finite(numeric, np.flatnonzero(~is_categorical), names)
+    joined = np.empty((n_rows, len(labels)), dtype=object)
+    for i, column in enumerate(labels):
+        joined[:, i] = column
+    return Columns(numeric, joined)
+
+
+def _check_finite(
+    numeric: np.ndarray, places: np.ndarray, names: np.ndarray | None
+) -> None:
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(numeric.sum(dtype=np.float64)):
+            return
+    infinite = np.isinf(numeric).any(axis=0)
+    if infinite.any():
+        wrong = ", ".join(column_name(names, i) for i in places[infinite][:5])
+        raise ValueError(
+            f"Input X contains infinity in {wrong}: replace it by a number, or by NaN "
+            "if it stands for a missing value."
+        )
+
+
+def _series_numbers(series: nw.Series, name: str) -> np.ndarray:
+    if series.dtype.is_numeric():
+        return series.cast(nw.Float64).to_numpy()
+    return _numbers(series.to_list(), name)
+
+
+def _numbers(values, name: str) -> np.ndarray:
+    """Turn a column of objects into numbers, NaN where missing."""
+    try:
+        return np.array([np.nan if _is_missing(v) else float(v) for v in values])
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{name} of X held numbers in fit, but now holds something else ({error})."
+        ) from error
+
+
+def _is_missing(value: object) -> bool:
+    # pandas' NA and NaT do not compare, and pandas need not be installed
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(value, numbers.Real) and value != value
+
+
+def _all_numbers(column) -> bool:
+    """Whether a column of objects holds numbers, missing values and nothing else."""
+    return all(isinstance(v, numbers.Real) or _is_missing(v) for v in column)
+
+
+def _is_parsable(column: np.ndarray) -> bool:
+    try:
+        column.astype(np.float64)
+    except ValueError:
+        return False
+    return True
+
+
+def _label(value: object) -> str:
+    if isinstance(value, str):
+        return str(value)
+    if _is_missing(value):
+        return MISSING
+    # as one category, since they are equal: True, 1 and 1.0
+    if isinstance(value, numbers.Real | np.bool_):
+        number = float(value)
+        return str(int(number)) if number.is_integer() else repr(number)
+    return str(value)
+
+
+def _labels(values: list) -> np.ndarray:
+    """Turn a column of categories into strings."""
+    known: dict[object, str] = {}
+    labels = np.empty(len(values), dtype=object)
+    for i, value in enumerate(values):
+        try:
+            labels[i] = known[value]
+        except KeyError:
+            labels[i] = known[value] = _label(value)
+        except TypeError:  # a list, a dictionary: nothing that can be looked up
+            labels[i] = str(value)
+    return labels

@@ -1,0 +1,210 @@
+"""Checks of constructor arguments, and the values that "auto" stands for."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Callable, Iterable
+
+import torch
+from sklearn.base import clone
+from sklearn.metrics import get_scorer
+from skorch.callbacks import Callback
+
+from sknas.architecture import Architecture
+from sknas.search import STRATEGIES, SearchStrategy
+from sknas.spaces import SPACES, SearchSpace, TabularSpace
+from sknas.training import OPTIMIZERS
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def _is_number(value: object) -> bool:
+    is_real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    return is_real and math.isfinite(value)
+
+
+def _count(value: object) -> bool:
+    return _is_integer(value) and value >= 1
+
+
+def _count_or_auto(value: object) -> bool:
+    return value == "auto" if isinstance(value, str) else _count(value)
+
+
+def _flag(value: object) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_device(value: object) -> bool:
+    if value == "auto":
+        return True
+    try:
+        torch.device(value)
+    except (RuntimeError, TypeError):
+        return False
+    return True
+
+
+def _is_scoring(value: object) -> bool:
+    if value is None or callable(value):
+        return True
+    try:
+        return isinstance(value, str) and get_scorer(value) is not None
+    except ValueError:
+        return False
+
+
+_COUNT_OR_AUTO = 'an integer from 1 up or "auto"'
+
+# what each parameter must be: in words, and as a test
+RULES: dict[str, tuple[str, Callable[[object], bool]]] = {
+    "search_epochs": (_COUNT_OR_AUTO, _count_or_auto),
+    "n_candidates": (_COUNT_OR_AUTO, _count_or_auto),
+    "ensemble_size": ("an integer from 1 up", _count),
+    "max_epochs": (_COUNT_OR_AUTO, _count_or_auto),
+    "batch_size": (_COUNT_OR_AUTO, _count_or_auto),
+    "lr": ("a number above 0", lambda v: _is_number(v) and v > 0),
+    "weight_decay": ("a number from 0 up", lambda v: _is_number(v) and v >= 0),
+    "optimizer": (
+        f"one of {sorted(OPTIMIZERS)}",
+        lambda v: isinstance(v, str) and v in OPTIMIZERS,
+    ),
+    "validation_fraction": (
+        "a number above 0 and up to 0.5",
+        lambda v: _is_number(v) and 0 < v <= 0.5,
+    ),
+    "early_stopping": ("True or False", _flag),
+    "n_iter_no_change": ("an integer from 1 up", _count),
+    "scoring": ("None, a callable or the name of a scikit-learn scorer", _is_scoring),
+    "class_weight": (
+        'None, "balanced" or a dictionary from class to weight',
+        lambda v: v is None or isinstance(v, dict) or v == "balanced",
+    ),
+    "time_limit": (
+        "None or a number of seconds above 0",
+        lambda v: v is None or (_is_number(v) and v > 0),
+    ),
+    "callbacks": (
+        "None or a list of skorch callbacks (instances, not classes)",
+        lambda v: (
+            v is None
+            or (isinstance(v, list | tuple) and all(isinstance(c, Callback) for c in v))
+        ),
+    ),
+    "verbose": (
+        "True, False or an integer from 0 up",
+        lambda v: _flag(v) or (_is_integer(v) and v >= 0),
+    ),
+    "device": ('"auto" or the name of a torch device such as "cpu" or "cuda"', _is_device),
+    "n_jobs": ("None or an integer other than 0", lambda v: v is None or (_is_integer(v) and v)),
+    "warm_start": ("True or False", _flag),
+}
+
+
+def check_parameters(estimator) -> None:
+    """Check an estimator's parameters, as far as they can be without data.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a parameter is none of what it must be. The message names it, tells what
+        it must be, and what it was.
+    """
+    for name, value in estimator.get_params(deep=False).items():
+        if name in RULES:
+            rule, is_right = RULES[name]
+            if not is_right(value):
+                raise ValueError(
+                    f"The {name!r} parameter of {type(estimator).__name__} must be "
+                    f"{rule}. Got {value!r} instead."
+                )
+    if estimator.class_weight and isinstance(estimator.class_weight, dict):
+        for label, weight in estimator.class_weight.items():
+            if not _is_number(weight) or weight < 0:
+                raise ValueError(
+                    f"The 'class_weight' parameter of {type(estimator).__name__} must "
+                    f"hold numbers from 0 up. Got {weight!r} for class {label!r}."
+                )
+
+
+def resolve_space(search_space: object, ensemble_size: int) -> SearchSpace:
+    """Give the search space that the parameter `search_space` stands for."""
+    if isinstance(search_space, SearchSpace):
+        return clone(search_space)
+    if isinstance(search_space, str) and search_space in ("auto", "tabular"):
+        # one network that is asked for is one plain network
+        return TabularSpace(n_heads=1) if ensemble_size == 1 else TabularSpace()
+    raise ValueError(
+        f"The 'search_space' parameter must be one of {['auto', *sorted(SPACES)]} or an "
+        f"instance of SearchSpace. Got {search_space!r} instead."
+    )
+
+
+def resolve_strategy(strategy: object) -> SearchStrategy:
+    """Give the strategy that the parameter `strategy` stands for, not yet begun."""
+    if isinstance(strategy, SearchStrategy):
+        return clone(strategy)
+    if isinstance(strategy, str) and strategy in STRATEGIES:
+        return STRATEGIES[strategy]()
+    raise ValueError(
+        f"The 'strategy' parameter must be one of {sorted(STRATEGIES)} or an instance "
+        f"of SearchStrategy. Got {strategy!r} instead."
+    )
+
+
+def resolve_architectures(architecture: object, space: SearchSpace) -> list[Architecture]:
+    """Give the architectures that the parameter `architecture` stands for."""
+    if isinstance(architecture, str | Architecture):
+        architecture = [architecture]
+    if not isinstance(architecture, Iterable):
+        raise TypeError(
+            "The 'architecture' parameter must be None, an Architecture, its JSON, or a "
+            f"list of them. Got {architecture!r} instead."
+        )
+    found = []
+    for one in architecture:
+        if isinstance(one, str):
+            one = Architecture.from_json(one)
+        if not isinstance(one, Architecture):
+            raise TypeError(
+                "The 'architecture' parameter must be None, an Architecture, its JSON, "
+                f"or a list of them. Got a {type(one).__name__} instead."
+            )
+        space.decisions().check(one)
+        found.append(one)
+    if not found:
+        raise ValueError("The 'architecture' parameter is an empty list.")
+    return found
+
+
+def resolve_device(device: str) -> str:
+    """Give the device that the parameter `device` stands for."""
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    kind = torch.device(device).type
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise ValueError(
+            f"The 'device' parameter is {device!r}, but torch finds no GPU here; use "
+            '"auto" or "cpu".'
+        )
+    return str(device)
+
+
+def resolve_batch_size(batch_size: int | str, n_rows: int) -> int:
+    """Give the batch size: small where rows are few, so that steps are many."""
+    if batch_size != "auto":
+        return min(int(batch_size), n_rows)
+    for size, limit in ((32, 800), (64, 2000), (128, 20_000), (256, 100_000)):
+        if n_rows < limit:
+            return min(size, n_rows)
+    return 512
+
+
+def resolve_epochs(epochs: int | str, default: int, n_steps: int, max_steps: int) -> int:
+    """Give a number of epochs: the default one, less where an epoch is long."""
+    if epochs != "auto":
+        return int(epochs)
+    return max(3, min(default, max_steps // n_steps))

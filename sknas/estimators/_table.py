@@ -1,0 +1,148 @@
+"""From a table's columns to what networks read: scaled numbers and codes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+from sklearn.impute import SimpleImputer
+from sklearn.preprocessing import OrdinalEncoder, RobustScaler
+
+from sknas.estimators._columns import Columns
+
+CLIP = 3.0  # numbers bend towards +-3 spreads, as in RealMLP (Holzmueller et al., 2024)
+FIT_ROWS = 100_000  # medians, spreads and quantiles are taken from so many rows
+N_BINS = 16  # between the quantiles handed to the networks
+MIN_FREQUENCY = 3  # rarer levels of a category are merged into one
+MAX_LEVELS = 64  # and so are the rarest beyond so many
+
+
+@dataclass
+class TableEncoder:
+    """Encodes tables; all its state is scikit-learn's transformers and arrays.
+
+    Numbers: missing ones become the median, with an indicator for each column that
+    misses some; then median and interquartile range are taken off, and outliers are
+    bent in by ``z / sqrt(1 + (z / 3) ** 2)``. Categories: codes, rare levels merged;
+    a missing value is a level like any other.
+
+    Parameters
+    ----------
+    is_categorical : ndarray of bool, of shape (n_columns,)
+        Which columns of the table hold categories.
+    """
+
+    is_categorical: np.ndarray
+    imputer: SimpleImputer | None = None
+    scaler: RobustScaler | None = None
+    ordinal: OrdinalEncoder | None = None
+    sizes: tuple[int, ...] = ()
+    quantiles: np.ndarray | None = None
+
+    def fit(self, columns: Columns) -> TableEncoder:
+        """Learn from distinct rows, in a canonical order.
+
+        Parameters
+        ----------
+        columns : Columns
+            The rows.
+
+        Returns
+        -------
+        self : TableEncoder
+            Itself.
+        """
+        step = -(-len(columns.numeric) // FIT_ROWS)
+        numeric = columns.numeric[::step]
+        if numeric.shape[1]:
+            if np.isnan(numeric).any():
+                self.imputer = SimpleImputer(
+                    strategy="median", add_indicator=True, keep_empty_features=True
+                ).fit(numeric)
+                numeric = self.imputer.transform(numeric)
+            self.scaler = RobustScaler().fit(numeric)
+            self._mend_scale(numeric)
+            self.quantiles = np.quantile(
+                self._bend(self.scaler.transform(numeric)),
+                np.linspace(0, 1, N_BINS + 1),
+                axis=0,
+            ).astype(np.float32)
+        if columns.labels.shape[1]:
+            self.ordinal = OrdinalEncoder(
+                handle_unknown="use_encoded_value",
+                unknown_value=-1,
+                min_frequency=MIN_FREQUENCY,
+                max_categories=MAX_LEVELS,
+            ).fit(columns.labels)
+            self.sizes = tuple(
+                len(levels) if merged is None else len(levels) - len(merged) + 1
+                for levels, merged in zip(
+                    self.ordinal.categories_,
+                    self.ordinal.infrequent_categories_,
+                    strict=True,
+                )
+            )
+        return self
+
+    def transform(self, columns: Columns) -> dict[str, np.ndarray]:
+        """Encode rows.
+
+        Parameters
+        ----------
+        columns : Columns
+            The rows.
+
+        Returns
+        -------
+        inputs : dict of str to ndarray
+            "numeric", float32, and "categorical", int64; a code equal to its
+            column's size means that the level is unknown.
+        """
+        numeric = columns.numeric
+        if self.imputer is not None:
+            numeric = self.imputer.transform(numeric)
+        elif np.isnan(numeric).any():
+            # nothing was missing in fit: as likely as not, the value is the middle
+            numeric = np.where(np.isnan(numeric), self.scaler.center_, numeric)
+        if self.scaler is not None:
+            numeric = self._bend(self.scaler.transform(numeric))
+        codes = np.empty(columns.labels.shape, dtype=np.int64)
+        if self.ordinal is not None:
+            codes[:] = self.ordinal.transform(columns.labels)
+            for i, merged in enumerate(self.ordinal.infrequent_categories_):
+                # an unknown level is as rare as can be: it joins the merged ones
+                unknown = self.sizes[i] - (merged is not None)
+                codes[codes[:, i] < 0, i] = unknown
+        return {
+            "numeric": np.ascontiguousarray(numeric, dtype=np.float32),
+            "categorical": codes,
+        }
+
+    def _mend_scale(self, numeric: np.ndarray) -> None:
+        """Use the standard deviation where more than half of the values are equal."""
+        low, high = np.percentile(numeric, [25, 75], axis=0)
+        flat = low == high
+        if flat.any():
+            with np.errstate(over="ignore"):
+                spread = numeric[:, flat].astype(np.float64).std(axis=0)
+            usable = np.isfinite(spread) & (spread > 0)
+            self.scaler.scale_[flat] = np.where(usable, spread, 1.0)
+
+    @staticmethod
+    def _bend(scaled: np.ndarray) -> np.ndarray:
+        scaled = np.clip(scaled, -1e6, 1e6).astype(np.float32)
+        return scaled / np.sqrt(1 + np.square(scaled / np.float32(CLIP)))
+
+    @property
+    def n_numeric(self) -> int:
+        """Number of numeric outputs, indicators of missing values among them."""
+        return 0 if self.scaler is None else len(self.scaler.center_)
+
+    def to_state(self) -> dict[str, object]:
+        """Give the state as a dictionary, without this class."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    @classmethod
+    def from_state(cls, state: dict[str, object]) -> TableEncoder:
+        """Build an encoder from what :meth:`to_state` gave."""
+        return cls(**{**state, "sizes": tuple(state["sizes"])})

@@ -1,0 +1,28 @@
+"""Building blocks that search spaces share."""
+
+from sknas.modules._activations import ACTIVATIONS
+from sknas.modules._embeddings import (
+    OneHotColumns,
+    PeriodicEmbedding,
+    PiecewiseLinearEmbedding,
+)
+from sknas.modules._grouped import (
+    apply_by_option,
+    dropout_mask,
+    masked_layer_norm,
+    unit_mask,
+)
+from sknas.modules._heads import OutputHeads, ScaledLinear
+
+__all__ = [
+    "ACTIVATIONS",
+    "OneHotColumns",
+    "OutputHeads",
+    "PeriodicEmbedding",
+    "PiecewiseLinearEmbedding",
+    "ScaledLinear",
+    "apply_by_option",
+    "dropout_mask",
+    "masked_layer_norm",
+    "unit_mask",
+]

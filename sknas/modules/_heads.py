@@ -1,0 +1,85 @@
+"""Several predictors that share one network's matrices."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class ScaledLinear(nn.Module):
+    """A linear layer that several predictors share, each scaling its inputs.
+
+    The efficient ensemble of Wen et al., "BatchEnsemble", 2020, as used in TabM
+    (Gorishniy et al., 2024): one matrix for all, one vector for each predictor.
+    With one predictor it is an ordinary linear layer.
+
+    Parameters
+    ----------
+    n_inputs, n_outputs : int
+        Numbers of units.
+
+    n_heads : int
+        Number of predictors.
+
+    random_signs : bool, default=False
+        Whether the scales start as random signs, which makes the predictors
+        differ, or as ones.
+
+    bias : bool, default=True
+        Whether to add a bias.
+    """
+
+    def __init__(
+        self,
+        n_inputs: int,
+        n_outputs: int,
+        n_heads: int,
+        random_signs: bool = False,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        linear = nn.Linear(n_inputs, n_outputs, bias=bias)
+        self.weight, self.bias = linear.weight, linear.bias
+        if n_heads > 1:
+            scale = torch.ones(n_heads, 1, n_inputs)
+            if random_signs:
+                scale = torch.randint(0, 2, scale.shape) * 2.0 - 1.0
+            self.scale = nn.Parameter(scale)
+        else:
+            self.register_parameter("scale", None)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (n_heads or 1, n_rows, n_inputs) to (n_heads, n_rows, n_outputs)."""
+        if self.scale is not None:
+            x = x * self.scale
+        return F.linear(x, self.weight, self.bias)
+
+
+class OutputHeads(nn.Module):
+    """One output layer for each predictor.
+
+    Parameters
+    ----------
+    n_inputs, n_outputs : int
+        Numbers of units.
+
+    n_heads : int
+        Number of predictors.
+    """
+
+    def __init__(self, n_inputs: int, n_outputs: int, n_heads: int) -> None:
+        super().__init__()
+        bound = 1 / math.sqrt(n_inputs)
+        self.weight = nn.Parameter(
+            torch.empty(n_heads, n_outputs, n_inputs).uniform_(-bound, bound)
+        )
+        self.bias = nn.Parameter(
+            torch.empty(n_heads, 1, n_outputs).uniform_(-bound, bound)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (n_heads, n_rows, n_inputs) to (n_heads, n_rows, n_outputs)."""
+        return torch.baddbmm(self.bias, x, self.weight.transpose(1, 2))

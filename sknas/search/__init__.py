@@ -1,0 +1,22 @@
+"""How a space is searched: one file for each strategy, and the search itself."""
+
+from sknas.search._enas import ENAS
+from sknas.search._engine import SearchResult, search
+from sknas.search._halving import Problem
+from sknas.search._random import RandomSearch
+from sknas.search._reward import NegativeLogLoss, ScorerReward
+from sknas.search._strategy import SearchStrategy
+
+STRATEGIES: dict[str, type[SearchStrategy]] = {"enas": ENAS, "random": RandomSearch}
+
+__all__ = [
+    "ENAS",
+    "STRATEGIES",
+    "NegativeLogLoss",
+    "Problem",
+    "RandomSearch",
+    "ScorerReward",
+    "SearchResult",
+    "SearchStrategy",
+    "search",
+]

@@ -1,0 +1,202 @@
+"""The course of a search: shared training, ranking, successive halving."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from skorch.dataset import Dataset
+from torch import nn
+
+from sknas.architecture import Architecture
+from sknas.search._halving import Candidate, Problem, halve, results_table
+from sknas.search._net import SearchNet
+from sknas.search._strategy import SearchStrategy
+from sknas.training import (
+    BatchIterator,
+    Progress,
+    ReportEpochs,
+    Weights,
+    count_parameters,
+    network_weights,
+    optimizer_arguments,
+)
+
+SECONDS_SHARE = 0.3  # of the time that is left, for training shared parameters
+
+
+@dataclass
+class SearchResult:
+    """What a search leaves behind.
+
+    Parameters
+    ----------
+    architectures : list of Architecture
+        The best, best first.
+
+    table : dict of str to ndarray
+        One row for each ranked architecture; see `search_results_`.
+
+    weights : list of dict of str to ndarray
+        For each of `architectures`, its own weights as far as it was trained, else
+        its part of the shared parameters.
+
+    history : list of dict
+        One entry for each epoch.
+    """
+
+    architectures: list[Architecture]
+    table: dict[str, np.ndarray]
+    weights: list[Weights]
+    history: list[dict]
+    seconds: float = 0.0
+
+
+def search(
+    problem: Problem,
+    strategy: SearchStrategy,
+    *,
+    search_epochs: int,
+    n_candidates: int,
+    n_best: int,
+    random_state: np.random.RandomState,
+    progress: Progress,
+    fitted: Callable[[list[tuple[Architecture, nn.Module]]], dict],
+    callbacks: list = (),
+    n_jobs: int | None = None,
+) -> SearchResult:
+    """Search a space.
+
+    Parameters
+    ----------
+    problem : Problem
+        What is searched.
+
+    strategy : SearchStrategy
+        How; it is initialized anew.
+
+    search_epochs, n_candidates : int
+        See :class:`sknas.NASClassifier`.
+
+    n_best : int
+        How many architectures to find.
+
+    random_state : numpy.random.RandomState
+        Source of all randomness.
+
+    progress : Progress
+        Whom to tell, and how much time there is.
+
+    fitted : callable
+        Gives, from architectures and networks, the attributes of an estimator that
+        would predict with them.
+
+    callbacks : list of skorch.callbacks.Callback, default=()
+        The user's callbacks.
+
+    n_jobs : int or None, default=None
+        Candidates trained at the same time.
+
+    Returns
+    -------
+    result : SearchResult
+        The best architectures, and the search's course.
+    """
+    started = time.monotonic()
+    seconds = progress.time_left()
+    decisions = problem.space.decisions()
+    net = _train_shared(
+        problem,
+        strategy,
+        search_epochs,
+        random_state,
+        progress,
+        fitted,
+        callbacks,
+        None if np.isinf(seconds) else started + SECONDS_SHARE * seconds,
+    )
+    proposals = [problem.space.default_architecture()]
+    if not progress.stopped:
+        proposals += strategy.ask(n_candidates - 1)
+    elif net.best_architecture_ is not None:
+        proposals = [net.best_architecture_]
+    proposals = list(dict.fromkeys(proposals))
+    candidates = [
+        Candidate(architecture, score, count_parameters(problem.build(architecture)))
+        for architecture, score in zip(proposals, net.score(proposals), strict=True)
+    ]
+    if not progress.stopped:
+        halve(problem, candidates, n_best, random_state, progress, fitted, callbacks, n_jobs)
+    candidates.sort(key=Candidate.order)
+    best = candidates[:n_best]
+    return SearchResult(
+        architectures=[c.architecture for c in best],
+        table=results_table(candidates, decisions),
+        weights=[
+            c.trained.weights
+            if c.trained is not None
+            else network_weights(_shared_network(problem, net, c.architecture))
+            for c in best
+        ],
+        history=[{k: v for k, v in row.items() if k != "batches"} for row in net.history],
+        seconds=time.monotonic() - started,
+    )
+
+
+def _train_shared(
+    problem: Problem,
+    strategy: SearchStrategy,
+    search_epochs: int,
+    random_state: np.random.RandomState,
+    progress: Progress,
+    fitted: Callable,
+    callbacks: list,
+    deadline: float | None,
+) -> SearchNet:
+    """Alternate the two phases; see :class:`SearchNet`."""
+    recipe = problem.recipe
+    decisions = problem.space.decisions()
+
+    def fitted_so_far(net: SearchNet) -> dict:
+        best = net.best_architecture_ or problem.space.default_architecture()
+        return fitted([(best, _shared_network(problem, net, best))])
+
+    progress.begin("search", search_epochs)
+    strategy.initialize(decisions, random_state)
+    net = SearchNet(
+        problem.space.supernet(problem.spec),
+        recipe.criterion,
+        decisions=decisions,
+        strategy=strategy,
+        reward=problem.reward,
+        dataset_valid=problem.valid,
+        random_state=random_state,
+        lr=recipe.lr,
+        max_epochs=search_epochs,
+        batch_size=recipe.batch_size,
+        iterator_train=BatchIterator,
+        iterator_train__shuffle=True,
+        dataset=Dataset,
+        train_split=None,
+        callbacks=[ReportEpochs(progress, fitted_so_far, deadline), *callbacks],
+        callbacks__print_log=None,
+        callbacks__valid_loss=None,
+        verbose=0,
+        device=recipe.device,
+        **optimizer_arguments(recipe.optimizer, recipe.weight_decay),
+    )
+    net.fit(problem.train)
+    if net.interrupted_ or progress.end(lambda: fitted_so_far(net)):
+        progress.stopped = True
+    return net
+
+
+def _shared_network(
+    problem: Problem, net: SearchNet, architecture: Architecture
+) -> nn.Module:
+    """Build an architecture's network with its part of the shared parameters."""
+    network = problem.build(architecture).to(problem.recipe.device)
+    problem.space.copy_shared_weights(net.module_, network, architecture)
+    return network.eval()

@@ -1,0 +1,197 @@
+"""Successive halving of candidates, each with weights of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+from torch import nn
+
+from sknas.architecture import Architecture, Decisions
+from sknas.spaces import DataSpec, SearchSpace
+from sknas.training import (
+    Progress,
+    Recipe,
+    TensorTable,
+    TrainedNetwork,
+    load_weights,
+    predict_logits,
+    run_tasks,
+    train_network,
+)
+
+ROUNDS = ((4, 0.04), (2, 0.08))  # candidates for each of the best, share of max_epochs
+SECONDS_SHARE = 0.25  # of the time that is left
+
+
+@dataclass
+class Candidate:
+    """An architecture in the race.
+
+    Parameters
+    ----------
+    architecture : Architecture
+        The architecture.
+
+    shared_score : float
+        Its reward with the shared parameters, on the whole held-back part.
+
+    n_parameters : int
+        Parameters of its stand-alone network.
+    """
+
+    architecture: Architecture
+    shared_score: float
+    n_parameters: int
+    trained: TrainedNetwork | None = None
+    scores: list[float] = field(default_factory=list)
+    n_epochs: int = 0
+    seconds: float = 0.0
+
+    def order(self) -> tuple[int, float]:
+        """Sort key: who came further comes first, then who scored better."""
+        score = self.scores[-1] if self.scores else self.shared_score
+        return -len(self.scores), -np.nan_to_num(score, nan=-np.inf)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is searched, and by what it is judged.
+
+    Parameters
+    ----------
+    space : SearchSpace
+        What can be built.
+
+    spec : DataSpec
+        What the data look like.
+
+    train, valid : TensorTable
+        Rows to train on, and rows to judge by.
+
+    reward : callable
+        Gives rewards from logits (n_architectures, n_rows, n_outputs), targets and
+        weights.
+
+    recipe : Recipe
+        How stand-alone networks are trained.
+    """
+
+    space: SearchSpace
+    spec: DataSpec
+    train: TensorTable
+    valid: TensorTable
+    reward: Callable
+    recipe: Recipe
+
+    def build(self, architecture: Architecture) -> nn.Module:
+        """Build the stand-alone network of an architecture."""
+        return self.space.network(architecture, self.spec)
+
+
+def halve(
+    problem: Problem,
+    candidates: list[Candidate],
+    n_best: int,
+    random_state: np.random.RandomState,
+    progress: Progress,
+    fitted: Callable[[list[tuple[Architecture, nn.Module]]], dict],
+    callbacks: list,
+    n_jobs: int | None,
+) -> None:
+    """Train the best candidates for a while, drop the worse half, train on.
+
+    The candidates keep the weights and scores that they come to. See
+    :func:`sknas.search.search` for the parameters.
+    """
+    recipe = problem.recipe
+    rounds = [
+        (min(per_best * n_best, len(candidates)), max(1, round(share * recipe.max_epochs)))
+        for per_best, share in ROUNDS
+    ]
+    rounds = [(size, n_epochs) for size, n_epochs in rounds if size > n_best]
+    n_trainings = sum(size for size, _ in rounds)
+    if not rounds:
+        return
+    seconds = progress.time_left() * SECONDS_SHARE / n_trainings
+    seeds = {c.architecture: int(random_state.randint(2**31 - 1)) for c in candidates}
+
+    def fitted_so_far() -> dict:
+        best = min(candidates, key=Candidate.order)
+        network = problem.build(best.architecture)
+        if best.trained is not None:
+            load_weights(network, best.trained.weights)
+        return fitted([(best.architecture, network.eval())])
+
+    progress.begin("candidates", n_trainings)
+    for size, n_epochs in rounds:
+        candidates.sort(key=Candidate.order)
+        tasks = [
+            partial(
+                train_network,
+                partial(problem.space.network, candidate.architecture, problem.spec),
+                problem.train,
+                problem.valid,
+                recipe,
+                seeds[candidate.architecture],
+                weights=candidate.trained and candidate.trained.weights,
+                first_epoch=candidate.n_epochs,
+                n_epochs=n_epochs,
+                callbacks=callbacks,
+                seconds=None if np.isinf(seconds) else seconds,
+            )
+            for candidate in candidates[:size]
+        ]
+        results = run_tasks(tasks, n_jobs, progress, fitted_so_far)
+        for candidate, trained in zip(candidates[:size], results, strict=False):
+            candidate.trained = trained
+            candidate.n_epochs += trained.n_epochs
+            candidate.seconds += trained.seconds
+            network = problem.build(candidate.architecture)
+            load_weights(network, trained.weights)
+            candidate.scores.append(_own_score(problem, network.eval()))
+        if progress.stopped:
+            break
+    if progress.end(fitted_so_far):
+        progress.stopped = True
+
+
+def _own_score(problem: Problem, network: nn.Module) -> float:
+    """Reward of a network with its own weights, on the whole held-back part."""
+    inputs, (target, weight) = problem.valid[:]
+    network = network.to(problem.recipe.device)
+    logits = predict_logits(network, inputs, problem.recipe.device)
+    joint = problem.recipe.criterion.log_predict(logits).unsqueeze(0)
+    return float(problem.reward(joint, target.cpu(), weight.cpu())[0])
+
+
+def results_table(
+    candidates: list[Candidate], decisions: Decisions
+) -> dict[str, np.ndarray]:
+    """Write the candidates down, best first, a row for each.
+
+    Returns
+    -------
+    table : dict of str to ndarray of shape (n_candidates,)
+        As `cv_results_` in scikit-learn: a column for each decision, and the
+        figures of each candidate.
+    """
+    columns: dict[str, list] = {"rank": list(range(1, len(candidates) + 1))}
+    columns["architecture"] = [c.architecture.to_json() for c in candidates]
+    for decision in decisions:
+        columns[f"decision_{decision.name}"] = [
+            c.architecture.get(decision.name) for c in candidates
+        ]
+    columns["shared_score"] = [float(c.shared_score) for c in candidates]
+    columns["trained"] = [bool(c.scores) for c in candidates]
+    columns["score"] = [c.scores[-1] if c.scores else np.nan for c in candidates]
+    columns["n_epochs"] = [c.n_epochs for c in candidates]
+    columns["n_parameters"] = [c.n_parameters for c in candidates]
+    columns["fit_time"] = [c.seconds for c in candidates]
+    table = {}
+    for name, values in columns.items():
+        plain = name.startswith("decision_") or name == "architecture"
+        table[name] = np.array(values, dtype=object if plain else None)
+    return table

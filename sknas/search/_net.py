@@ -1,0 +1,203 @@
+"""The skorch net of the search: the two alternating phases of ENAS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sknas.architecture import Architecture, Decisions
+from sknas.search._strategy import SearchStrategy
+from sknas.training import (
+    PREDICTION_ROWS,
+    Batch,
+    BatchIterator,
+    InMemoryNet,
+    TensorTable,
+)
+
+N_GROUPS = 8  # architectures that one batch of shared training is cut among
+REWARD_ROWS = 256  # held-back rows that a step of the controller is judged by
+WARM_UP_SHARE = 0.3  # of the epochs, before the strategy is asked or told
+
+
+class SearchNet(InMemoryNet):
+    """Trains shared parameters and a strategy in turn.
+
+    `train_step` trains the shared network: the batch's rows are cut among
+    architectures that the strategy proposes. `controller_step`, at the end of each
+    epoch, lets the strategy learn from rewards on held-back rows. A first share of
+    the epochs draws each option equally often instead and teaches the strategy
+    nothing, so that rewards mean something when it begins to learn.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        The supernet.
+
+    criterion : torch.nn.Module
+        The loss.
+
+    decisions : Decisions
+        The space's decisions.
+
+    strategy : SearchStrategy
+        The strategy, initialized.
+
+    reward : callable
+        Gives rewards from logits, targets and weights.
+
+    dataset_valid : TensorTable
+        Held-back rows.
+
+    random_state : numpy.random.RandomState
+        Source of the balanced samples.
+
+    **kwargs : dict
+        Parameters of :class:`skorch.NeuralNet`.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        criterion: nn.Module,
+        *,
+        decisions: Decisions,
+        strategy: SearchStrategy,
+        reward: Callable[[Tensor, Tensor, Tensor], np.ndarray],
+        dataset_valid: TensorTable,
+        random_state: np.random.RandomState,
+        **kwargs,
+    ) -> None:
+        super().__init__(module, criterion, **kwargs)
+        self.decisions = decisions
+        self.strategy = strategy
+        self.reward = reward
+        self.dataset_valid = dataset_valid
+        self.random_state = random_state
+
+    def initialize_module(self):
+        """Take in the strategy's controller beside the shared network."""
+        super().initialize_module()
+        if self.strategy.controller_ is not None:
+            self.controller_ = self.strategy.controller_
+        return self
+
+    def initialize_optimizer(self, triggered_directly=None):
+        """Give each of the two modules to its own optimizer."""
+        args, kwargs = self.get_params_for_optimizer(
+            "optimizer", self.module_.named_parameters()
+        )
+        self.optimizer_ = self.optimizer(*args, **kwargs)
+        if self.strategy.optimizer_ is not None:
+            self.controller_optimizer_ = self.strategy.optimizer_
+        return self
+
+    def on_train_begin(self, net, **kwargs) -> None:
+        """Forget the best architecture of an earlier search."""
+        super().on_train_begin(net, **kwargs)
+        self.best_reward_, self.best_architecture_ = -np.inf, None
+
+    def on_epoch_begin(self, net, dataset_train=None, **kwargs) -> None:
+        """Propose the architectures of all the epoch's steps at once."""
+        super().on_epoch_begin(net, dataset_train=dataset_train, **kwargs)
+        n_steps = len(self.get_iterator(dataset_train, training=True))
+        if self._is_warm_up():
+            draws = [
+                self.decisions.balanced_sample(N_GROUPS, self.random_state)
+                for _ in range(n_steps)
+            ]
+        else:
+            proposals = self.strategy.ask(N_GROUPS * n_steps)
+            draws = [proposals[i::n_steps] for i in range(n_steps)]
+        self._draws = iter(draws)
+
+    def on_epoch_end(self, net, **kwargs) -> None:
+        """Let the strategy learn, before any callback looks."""
+        super().on_epoch_end(net, **kwargs)
+        if self.strategy.updates_per_epoch and not self._is_warm_up():
+            iterator = BatchIterator(
+                self.dataset_valid,
+                batch_size=REWARD_ROWS,
+                shuffle=True,
+                n_batches=self.strategy.updates_per_epoch,
+            )
+            self._set_training(False)
+            self.run_single_epoch(
+                iterator, training=True, prefix="controller", step_fn=self.controller_step
+            )
+
+    def _is_warm_up(self) -> bool:
+        return len(self.history) <= WARM_UP_SHARE * self.max_epochs
+
+    def training_forward(
+        self, inputs: dict[str, Tensor], target: tuple[Tensor, Tensor]
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Cut a batch among the step's architectures."""
+        architectures = next(self._draws)
+        n_rows = len(target[0])
+        n_groups = min(len(architectures), n_rows)
+        used = n_rows - n_rows % n_groups
+
+        def cut(tensor: Tensor) -> Tensor:
+            return tensor[:used].unflatten(0, (n_groups, used // n_groups))
+
+        logits = self.module_(
+            **{name: cut(tensor) for name, tensor in inputs.items()},
+            architectures=architectures[:n_groups],
+        )
+        return logits, (cut(target[0]), cut(target[1]))
+
+    def controller_step(self, batch: Batch, **kwargs) -> dict[str, Tensor]:
+        """Tell the strategy the rewards of architectures that it proposes."""
+        architectures = self.strategy.ask(self.strategy.samples_per_update)
+        rewards = self._rewards(architectures, batch)
+        records = self.strategy.tell(architectures, rewards)
+        for name, value in records.items():
+            self.history.record_batch(f"controller_{name}", value)
+        best = int(rewards.argmax())
+        if rewards[best] > self.best_reward_:
+            self.best_reward_ = float(rewards[best])
+            self.best_architecture_ = architectures[best]
+        return {"loss": torch.tensor(records.get("loss", 0.0))}
+
+    @torch.no_grad()
+    def _logits(self, architectures: list[Architecture], inputs) -> Tensor:
+        return self.module_(**inputs, architectures=architectures)
+
+    def _rewards(self, architectures: list[Architecture], batch: Batch) -> np.ndarray:
+        inputs, target = batch
+        return self.reward(self._logits(architectures, inputs), *target)
+
+    def score(self, architectures: list[Architecture]) -> np.ndarray:
+        """Give the rewards of architectures on the whole held-back part.
+
+        Parameters
+        ----------
+        architectures : list of Architecture
+            The architectures.
+
+        Returns
+        -------
+        rewards : ndarray of shape (n_architectures,)
+            Their rewards with the shared parameters.
+        """
+        self._set_training(False)
+        inputs, target = self.dataset_valid[:]
+        rewards = []
+        for first in range(0, len(architectures), N_GROUPS):
+            group = architectures[first : first + N_GROUPS]
+            parts = [
+                self._logits(group, {n: t[i : i + PREDICTION_ROWS] for n, t in inputs.items()})
+                for i in range(0, len(self.dataset_valid), PREDICTION_ROWS)
+            ]
+            rewards.append(self.reward(torch.cat(parts, dim=1), *target))
+        return np.concatenate(rewards)
+
+    def __getstate__(self):
+        """Leave out the proposals of the running epoch."""
+        state = super().__getstate__()
+        state.pop("_draws", None)
+        return state

@@ -1,0 +1,80 @@
+"""What an architecture's predictions on held-back rows are worth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+from torch import Tensor
+
+from sknas.training import CrossEntropy
+
+
+class NegativeLogLoss:
+    """Reward by log-loss, which sees more in a few rows than accuracy does."""
+
+    def __call__(self, logits: Tensor, target: Tensor, weight: Tensor) -> np.ndarray:
+        """Give the reward of each architecture.
+
+        Parameters
+        ----------
+        logits : Tensor of shape (n_architectures, n_rows, n_classes)
+            Their logits on the same rows.
+
+        target, weight : Tensor of shape (n_rows,)
+            The rows' class numbers and weights.
+
+        Returns
+        -------
+        rewards : ndarray of shape (n_architectures,)
+            Negative weighted means of the log-loss.
+        """
+        rows = target.view(1, -1, 1).expand(len(logits), -1, 1)
+        log_probability = logits.log_softmax(dim=2).gather(2, rows)[..., 0]
+        return (log_probability @ weight / weight.sum()).cpu().double().numpy()
+
+
+class ScorerReward:
+    """Reward by a scikit-learn scorer.
+
+    Parameters
+    ----------
+    scorer : callable
+        What :func:`sklearn.metrics.get_scorer` gives.
+
+    classes : ndarray of shape (n_classes,)
+        The user's labels.
+    """
+
+    def __init__(self, scorer: Callable, classes: np.ndarray) -> None:
+        self.scorer = scorer
+        self.classes = classes
+
+    def __call__(self, logits: Tensor, target: Tensor, weight: Tensor) -> np.ndarray:
+        """Give the reward of each architecture; see :class:`NegativeLogLoss`."""
+        y = self.classes[target.cpu().numpy()]
+        weight = weight.cpu().numpy()
+        arguments = {} if np.ptp(weight) == 0 else {"sample_weight": weight}
+        rows = np.empty((len(y), 0))
+        rewards = []
+        for own in logits:
+            probability = CrossEntropy.log_predict(own).exp().cpu().double().numpy()
+            probability /= probability.sum(axis=1, keepdims=True)
+            answers = _Answers(self.classes, probability)
+            rewards.append(self.scorer(answers, rows, y, **arguments))
+        return np.array(rewards, dtype=np.float64)
+
+
+class _Answers(ClassifierMixin, BaseEstimator):
+    """A classifier that gives known answers, for a scorer to judge."""
+
+    def __init__(self, classes: np.ndarray, probability: np.ndarray) -> None:
+        self.classes_ = classes
+        self.probability = probability
+
+    def predict_proba(self, X) -> np.ndarray:
+        return self.probability
+
+    def predict(self, X) -> np.ndarray:
+        return self.classes_[self.probability.argmax(axis=1)]

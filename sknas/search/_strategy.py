@@ -1,0 +1,82 @@
+"""The interface of a search strategy."""
+
+from __future__ import annotations
+
+from abc import ABCMeta, abstractmethod
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator
+from torch import nn
+
+from sknas.architecture import Architecture, Decisions
+
+
+class SearchStrategy(BaseEstimator, metaclass=ABCMeta):
+    """How a space is searched: proposes architectures, and learns from rewards.
+
+    A strategy sees decisions and rewards only. A subclass stores its constructor's
+    arguments under their own names, as every scikit-learn estimator does; what it
+    learns it sets in :meth:`initialize`, :meth:`ask` and :meth:`tell`, under names
+    that end in an underscore.
+    """
+
+    updates_per_epoch: int = 0
+    """How often in an epoch of the search it wants rewards; 0 if it learns nothing."""
+
+    samples_per_update: int = 8
+    """Of how many architectures at a time."""
+
+    controller_: nn.Module | None = None
+    """The policy's network, if there is one. skorch sees it beside the shared one."""
+
+    optimizer_: torch.optim.Optimizer | None = None
+    """The optimizer of the policy's network, if there is one."""
+
+    @abstractmethod
+    def initialize(self, decisions: Decisions, random_state: np.random.RandomState):
+        """Forget all that was learnt and begin a search.
+
+        Parameters
+        ----------
+        decisions : Decisions
+            What is to be decided.
+
+        random_state : numpy.random.RandomState
+            The strategy's source of randomness, for the whole search.
+        """
+
+    @abstractmethod
+    def ask(self, n: int) -> list[Architecture]:
+        """Propose architectures.
+
+        Parameters
+        ----------
+        n : int
+            How many. They need not differ from each other.
+
+        Returns
+        -------
+        architectures : list of Architecture
+            The proposals.
+        """
+
+    def tell(
+        self, architectures: list[Architecture], rewards: np.ndarray
+    ) -> dict[str, float]:
+        """Learn from the rewards of architectures.
+
+        Parameters
+        ----------
+        architectures : list of Architecture
+            What was proposed, or any others of the space.
+
+        rewards : ndarray of shape (n_architectures,)
+            Their rewards; greater is better.
+
+        Returns
+        -------
+        records : dict of str to float
+            What the search's history is to keep of the step, such as the loss.
+        """
+        return {}

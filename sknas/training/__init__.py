@@ -1,0 +1,55 @@
+"""Training, under skorch, of the shared network and of stand-alone networks."""
+
+from sknas.training._criterion import CrossEntropy
+from sknas.training._data import Batch, BatchIterator, TensorTable
+from sknas.training._ensemble import train_ensemble
+from sknas.training._isolation import private_random_state, single_thread
+from sknas.training._net import OPTIMIZERS, InMemoryNet, TrainingNet, optimizer_arguments
+from sknas.training._progress import (
+    Listener,
+    Progress,
+    ProgressBars,
+    ReportEpochs,
+    StopTraining,
+)
+from sknas.training._train import (
+    PREDICTION_ROWS,
+    Recipe,
+    TrainedNetwork,
+    Weights,
+    count_parameters,
+    load_weights,
+    network_weights,
+    predict_logits,
+    run_tasks,
+    train_network,
+)
+
+__all__ = [
+    "OPTIMIZERS",
+    "PREDICTION_ROWS",
+    "Batch",
+    "BatchIterator",
+    "CrossEntropy",
+    "InMemoryNet",
+    "Listener",
+    "Progress",
+    "ProgressBars",
+    "Recipe",
+    "ReportEpochs",
+    "StopTraining",
+    "TensorTable",
+    "TrainedNetwork",
+    "TrainingNet",
+    "Weights",
+    "count_parameters",
+    "load_weights",
+    "network_weights",
+    "optimizer_arguments",
+    "predict_logits",
+    "private_random_state",
+    "run_tasks",
+    "single_thread",
+    "train_ensemble",
+    "train_network",
+]

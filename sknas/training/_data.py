@@ -1,0 +1,103 @@
+"""Data in memory: a data set of tensors, and batches that index into it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+Batch = tuple[dict[str, Tensor], tuple[Tensor, Tensor]]
+
+
+class TensorTable(Dataset):
+    """Inputs by name, targets and weights, as tensors on one device.
+
+    Parameters
+    ----------
+    inputs : dict of str to Tensor
+        The inputs, each with the rows along its first axis.
+
+    target : Tensor of shape (n_rows,)
+        The targets.
+
+    weight : Tensor of shape (n_rows,)
+        The rows' weights, with a mean of about one.
+    """
+
+    def __init__(
+        self, inputs: dict[str, Tensor], target: Tensor, weight: Tensor
+    ) -> None:
+        self.inputs = inputs
+        self.target = target
+        self.weight = weight
+
+    def __len__(self) -> int:
+        return len(self.target)
+
+    def __getitem__(self, index: int | slice | Tensor) -> Batch:
+        inputs = {name: tensor[index] for name, tensor in self.inputs.items()}
+        return inputs, (self.target[index], self.weight[index])
+
+    def subset(self, index: Tensor) -> TensorTable:
+        """Take the rows of an index, in its order."""
+        inputs, (target, weight) = self[index]
+        return TensorTable(inputs, target, weight)
+
+    def to(self, device: str) -> TensorTable:
+        """Move all tensors to a device."""
+        inputs = {name: tensor.to(device) for name, tensor in self.inputs.items()}
+        return TensorTable(inputs, self.target.to(device), self.weight.to(device))
+
+
+class BatchIterator:
+    """Batches of a :class:`TensorTable`, the whole batch taken at once.
+
+    A skorch iterator without workers and without work for each row.
+
+    Parameters
+    ----------
+    dataset : TensorTable
+        The data.
+
+    batch_size : int
+        Rows in a batch. The last batch takes what is left.
+
+    shuffle : bool, default=False
+        Whether to draw a new order, from torch's default generator, in each pass.
+
+    n_batches : int or None, default=None
+        Batches in a pass; where the rows do not suffice, they are gone through
+        again. None: as many as the rows fill.
+    """
+
+    def __init__(
+        self,
+        dataset: TensorTable,
+        batch_size: int,
+        shuffle: bool = False,
+        n_batches: int | None = None,
+    ) -> None:
+        self.dataset = dataset
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.n_batches = n_batches
+
+    def __len__(self) -> int:
+        if self.n_batches is not None:
+            return self.n_batches
+        return -(-len(self.dataset) // self.batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        n_rows, size = len(self.dataset), self.batch_size
+        per_round = -(-n_rows // size)
+        for i in range(len(self)):
+            start = i % per_round * size
+            stop = min(start + size, n_rows)
+            if not self.shuffle:
+                yield self.dataset[start:stop]
+                continue
+            if start == 0:
+                order = torch.randperm(n_rows).to(self.dataset.target.device)
+            yield self.dataset[order[start:stop]]

@@ -1,0 +1,125 @@
+"""Training of the networks that are to be averaged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+from joblib import effective_n_jobs
+from torch import nn
+
+from sknas.training._data import TensorTable
+from sknas.training._progress import Progress
+from sknas.training._train import (
+    Recipe,
+    TrainedNetwork,
+    Weights,
+    load_weights,
+    run_tasks,
+    train_network,
+)
+
+
+def train_ensemble(
+    builds: list[Callable[[], nn.Module]],
+    split: Callable[[int], tuple[TensorTable, TensorTable | None]],
+    recipe: Recipe,
+    *,
+    random_state: np.random.RandomState,
+    progress: Progress,
+    fitted: Callable[[list[nn.Module]], dict],
+    weights: list[Weights] | None = None,
+    callbacks: list = (),
+    n_jobs: int | None = None,
+) -> list[TrainedNetwork]:
+    """Train several networks, each on rows of its own.
+
+    Parameters
+    ----------
+    builds : list of callable
+        Each makes a network.
+
+    split : callable
+        Gives the rows to train on and to judge by, from a network's number.
+
+    recipe : Recipe
+        How to train.
+
+    random_state : numpy.random.RandomState
+        Source of the networks' seeds.
+
+    progress : Progress
+        Whom to tell, and how much time there is.
+
+    fitted : callable
+        Gives the attributes of an estimator that predicts with the given networks.
+
+    weights : list of dict or None, default=None
+        Weights to start from.
+
+    callbacks : list of skorch.callbacks.Callback, default=()
+        The user's callbacks.
+
+    n_jobs : int or None, default=None
+        Networks trained at the same time.
+
+    Returns
+    -------
+    members : list of TrainedNetwork
+        The trained networks: fewer than asked for if the fit was stopped, but at
+        least one.
+    """
+    n_members = len(builds)
+    seeds = [int(random_state.randint(2**31 - 1)) for _ in builds]
+    at_once = min(effective_n_jobs(n_jobs), n_members)
+    done: list[nn.Module] = []
+
+    def seconds(i: int) -> float | None:
+        left = progress.time_left()
+        waves = -(-(n_members - i) // at_once)
+        return None if np.isinf(left) else max(left, 0.0) / waves
+
+    def task(i: int, **reporting) -> Callable[[], TrainedNetwork]:
+        train, valid = split(i)
+        return partial(
+            train_network,
+            builds[i],
+            train,
+            valid,
+            recipe,
+            seeds[i],
+            weights=weights[i] if weights is not None else None,
+            callbacks=callbacks,
+            seconds=seconds(i if at_once == 1 else 0),
+            **reporting,
+        )
+
+    def keep(i: int, trained: TrainedNetwork) -> None:
+        network = builds[i]().to(recipe.device)
+        load_weights(network, trained.weights)
+        done.append(network)
+
+    def fitted_so_far() -> dict:
+        return fitted(done)
+
+    members = []
+    progress.begin("training", n_members)
+    if at_once > 1:
+        tasks = [task(i) for i in range(n_members)]
+        for i, trained in enumerate(run_tasks(tasks, n_jobs, progress, fitted_so_far)):
+            members.append(trained)
+            keep(i, trained)
+    else:
+        for i in range(n_members):
+            progress.begin("network", recipe.max_epochs)
+            trained = task(
+                i, progress=progress, fitted=lambda net: fitted([*done, net.module_])
+            )()
+            members.append(trained)
+            keep(i, trained)
+            stop = progress.end(fitted_so_far) or trained.interrupted
+            if stop or progress.time_left() <= 0:
+                break
+    progress.end(fitted_so_far)
+    return members

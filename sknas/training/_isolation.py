@@ -1,0 +1,57 @@
+"""Leave the caller's process as it was found: random numbers and threads."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+# torch's default generator belongs to the whole process, so that fits in several
+# threads take turns; processes are the way to run them at the same time
+_generator_lock = threading.RLock()
+
+_threads_lock = threading.Lock()
+_threads_users = 0
+_threads_before = 1
+
+
+@contextmanager
+def private_random_state(seed: int, device: str = "cpu") -> Iterator[None]:
+    """Seed torch's default generators, and put them back afterwards.
+
+    Modules draw their first weights and their dropout from these generators.
+    """
+    cuda = [torch.device(device)] if torch.device(device).type == "cuda" else []
+    with _generator_lock, torch.random.fork_rng(devices=cuda):
+        torch.default_generator.manual_seed(seed)
+        if cuda:
+            with torch.cuda.device(cuda[0]):
+                torch.cuda.manual_seed(seed)
+        yield
+
+
+@contextmanager
+def single_thread(device: str = "cpu") -> Iterator[None]:
+    """Let torch use one thread, and give it back its threads afterwards.
+
+    On networks as small as those for tables, a second thread makes a step several
+    times slower. The first of several overlapping users sets the number and the
+    last one restores it.
+    """
+    global _threads_users, _threads_before
+    if torch.device(device).type != "cpu":
+        yield
+        return
+    with _threads_lock:
+        if _threads_users == 0:
+            _threads_before = torch.get_num_threads()
+        _threads_users += 1
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        with _threads_lock:
+            _threads_users -= 1
+        torch.set_num_threads(_threads_before)

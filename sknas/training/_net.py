@@ -1,0 +1,100 @@
+"""The skorch net that trains one stand-alone network."""
+
+from __future__ import annotations
+
+import torch
+from skorch import NeuralNet
+from torch import Tensor
+
+from sknas.training._data import Batch
+from sknas.training._progress import StopTraining
+
+OPTIMIZERS = {
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "sgd": torch.optim.SGD,
+}
+
+
+def optimizer_arguments(optimizer: str, weight_decay: float) -> dict[str, object]:
+    """Give the arguments of a net that choose and set its optimizer."""
+    arguments = {
+        "optimizer": OPTIMIZERS[optimizer],
+        "optimizer__weight_decay": weight_decay,
+        "optimizer__fused": True,
+    }
+    if optimizer == "sgd":
+        arguments |= {"optimizer__momentum": 0.9, "optimizer__nesterov": True}
+    return arguments
+
+
+class InMemoryNet(NeuralNet):
+    """What the nets of both search and final training have in common.
+
+    They take batches of a `TensorTable`, set training mode once for each epoch
+    and tell apart who stops them: a callback, or the user by Ctrl-C.
+    """
+
+    interrupted_ = False
+    """Whether the user stopped the training."""
+
+    def notify(self, method_name: str, **kwargs) -> None:
+        """Call the callbacks; skorch's stop by raising KeyboardInterrupt."""
+        try:
+            super().notify(method_name, **kwargs)
+        except StopTraining:
+            raise
+        except KeyboardInterrupt as error:
+            raise StopTraining from error
+
+    def fit_loop(self, X, y=None, epochs=None, **kwargs):
+        """Train, and note whether it was the user who ended it."""
+        try:
+            return super().fit_loop(X, y, epochs=epochs, **kwargs)
+        except StopTraining:
+            raise
+        except KeyboardInterrupt:
+            self.interrupted_ = True
+            raise
+
+    def on_epoch_begin(self, net, **kwargs) -> None:
+        """Set training mode, which every step would otherwise set again."""
+        super().on_epoch_begin(net, **kwargs)
+        self._set_training(True)
+        self._parameters = list(self.module_.named_parameters())
+
+    def get_loss(self, y_pred: Tensor, y_true, X=None, training=False) -> Tensor:
+        """Give the criterion's loss on targets and their weights."""
+        return self.criterion_(y_pred, *y_true)
+
+    def train_step(self, batch: Batch, **kwargs) -> dict[str, Tensor]:
+        """Take one step of the module's optimizer."""
+        inputs, target = batch
+        self.optimizer_.zero_grad()
+        logits, target = self.training_forward(inputs, target)
+        loss = self.get_loss(logits, target, X=inputs, training=True)
+        loss.backward()
+        self.notify(
+            "on_grad_computed",
+            named_parameters=self._parameters,
+            batch=batch,
+            training=True,
+        )
+        self.optimizer_.step()
+        return {"loss": loss.detach(), "y_pred": logits}
+
+    def training_forward(
+        self, inputs: dict[str, Tensor], target: tuple[Tensor, Tensor]
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Give the logits of a batch, and the targets in their shape."""
+        return self.module_(**inputs), target
+
+    def __getstate__(self):
+        """Leave out the list of parameters, which the module holds already."""
+        state = super().__getstate__()
+        state.pop("_parameters", None)
+        return state
+
+
+class TrainingNet(InMemoryNet):
+    """Trains one stand-alone network, judging it on a held-back part if it has one."""

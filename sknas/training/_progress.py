@@ -1,0 +1,135 @@
+"""The course of a fit: how far it is, how much time is left, who wants to stop it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from skorch.callbacks import Callback
+from tqdm import tqdm
+
+
+class StopTraining(KeyboardInterrupt):
+    """Ends a net's training early; skorch takes it as it takes Ctrl-C."""
+
+
+class Listener(Protocol):
+    """Hears of the tasks of a fit: phases, trainings in a phase, epochs."""
+
+    def begin(self, name: str, n_steps: int) -> None:
+        """A task of so many steps begins, inside the one that began last."""
+
+    def step(self, fitted: Callable[[], dict]) -> bool:
+        """A step of the innermost task is done; return whether to stop the task.
+
+        `fitted` gives the attributes of an estimator that is fitted so far.
+        """
+
+    def end(self, fitted: Callable[[], dict]) -> bool:
+        """The innermost task is over; return whether to stop the one around it."""
+
+
+class ProgressBars:
+    """One bar for each phase, on the standard error stream."""
+
+    def __init__(self) -> None:
+        self._bars: list[tqdm | None] = []
+
+    def begin(self, name: str, n_steps: int) -> None:
+        """Open a bar for a phase; a task inside one only names itself there."""
+        if any(bar is not None for bar in self._bars):
+            self._bars[0].set_postfix_str(name)
+            self._bars.append(None)
+        else:
+            self._bars.append(tqdm(total=n_steps, desc=f"{name:<10}", leave=True))
+
+    def step(self, fitted: Callable[[], dict]) -> bool:
+        """Move the bar."""
+        if self._bars[-1] is not None:
+            self._bars[-1].update()
+        return False
+
+    def end(self, fitted: Callable[[], dict]) -> bool:
+        """Close the bar of a phase, or count a task as a step of its phase."""
+        bar = self._bars.pop()
+        if bar is not None:
+            bar.set_postfix_str("")
+            bar.close()
+        elif self._bars:
+            self._bars[-1].update()
+        return False
+
+
+class Progress:
+    """What the phases of a fit report to, and ask whether to go on.
+
+    Parameters
+    ----------
+    deadline : float or None, default=None
+        When the fit must be over, on the clock of :func:`time.monotonic`.
+
+    listeners : list of Listener, default=()
+        Who wants to hear of it.
+    """
+
+    def __init__(
+        self, deadline: float | None = None, listeners: list[Listener] | tuple = ()
+    ) -> None:
+        self.deadline = deadline
+        self.listeners = list(listeners)
+        self.stopped = False
+        """Whether the user or a listener wants the whole fit to end now."""
+
+    def time_left(self) -> float:
+        """Seconds until the deadline, infinity if there is none."""
+        return float("inf") if self.deadline is None else self.deadline - time.monotonic()
+
+    def begin(self, name: str, n_steps: int) -> None:
+        """Tell that a task begins."""
+        for listener in self.listeners:
+            listener.begin(name, n_steps)
+
+    def step(self, fitted: Callable[[], dict]) -> bool:
+        """Tell that a step is done; return whether to stop the task."""
+        return any([listener.step(fitted) for listener in self.listeners])
+
+    def end(self, fitted: Callable[[], dict]) -> bool:
+        """Tell that a task is over; return whether to stop the one around it."""
+        return any([listener.end(fitted) for listener in self.listeners])
+
+
+class ReportEpochs(Callback):
+    """Tells a :class:`Progress` of each epoch, and stops a net when asked to.
+
+    Parameters
+    ----------
+    progress : Progress or None
+        Whom to tell; None where the net trains in another process.
+
+    fitted : callable
+        Called with the net, gives the attributes of an estimator fitted so far.
+
+    deadline : float or None, default=None
+        When the net must stop, on the clock of :func:`time.monotonic`.
+    """
+
+    def __init__(
+        self,
+        progress: Progress | None,
+        fitted: Callable[[object], dict] | None = None,
+        deadline: float | None = None,
+    ) -> None:
+        self.progress = progress
+        self.fitted = fitted
+        self.deadline = deadline
+
+    def on_batch_end(self, net, training=False, **kwargs) -> None:
+        """Stop in the middle of an epoch when time is up."""
+        if training and self.deadline is not None and time.monotonic() > self.deadline:
+            raise StopTraining
+
+    def on_epoch_end(self, net, **kwargs) -> None:
+        """Tell, and stop if a listener asks for it."""
+        if self.progress is not None and self.progress.step(lambda: self.fitted(net)):
+            raise StopTraining

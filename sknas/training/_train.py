@@ -1,0 +1,319 @@
+"""Training of one stand-alone network from beginning to end."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from joblib import effective_n_jobs
+from sklearn.utils.parallel import Parallel, delayed
+from skorch.callbacks import EarlyStopping, LRScheduler
+from skorch.dataset import Dataset
+from skorch.helper import predefined_split
+from skorch.utils import noop
+from torch import Tensor, nn
+
+from sknas.training._data import BatchIterator, TensorTable
+from sknas.training._isolation import private_random_state, single_thread
+from sknas.training._net import TrainingNet, optimizer_arguments
+from sknas.training._progress import Progress, ReportEpochs
+
+Weights = dict[str, np.ndarray]
+
+WARM_UP_STEPS = 20
+PREDICTION_ROWS = 2048  # in one pass without gradients
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained.
+
+    Parameters
+    ----------
+    criterion : torch.nn.Module
+        The loss; called with logits, targets and weights.
+
+    max_epochs, batch_size, lr, weight_decay, optimizer
+        As in :class:`sknas.NASClassifier`, all of them resolved.
+
+    n_iter_no_change : int or None
+        Epochs without improvement after which training ends; None: never.
+
+    device : str
+        Where to train.
+    """
+
+    criterion: nn.Module
+    max_epochs: int
+    batch_size: int
+    lr: float
+    weight_decay: float
+    optimizer: str
+    n_iter_no_change: int | None
+    device: str
+
+
+@dataclass
+class TrainedNetwork:
+    """What is left of a training: plain values that any process can hold."""
+
+    weights: Weights
+    history: list[dict] = field(default_factory=list)
+    score: float = float("nan")
+    """Negative loss on the held-back part, in the best epoch."""
+    n_epochs: int = 0
+    seconds: float = 0.0
+    interrupted: bool = False
+
+
+class SquareRootDecay:
+    """Learning rate factor: linear warm-up, then the root of what is left.
+
+    Parameters
+    ----------
+    n_steps : int
+        Steps of the whole training.
+
+    first_step : int, default=0
+        Steps that were taken before.
+
+    seconds : float or None, default=None
+        Time of the training; where it runs out before the steps do, it is time that
+        counts.
+    """
+
+    def __init__(
+        self, n_steps: int, first_step: int = 0, seconds: float | None = None
+    ) -> None:
+        self.n_steps = n_steps
+        self.first_step = first_step
+        self.seconds = seconds
+        self.started = time.monotonic()
+
+    def __call__(self, step: int) -> float:
+        """Give the factor for a step."""
+        step += self.first_step
+        done = step / self.n_steps
+        if self.seconds is not None:
+            done = max(done, (time.monotonic() - self.started) / self.seconds)
+        return min((step + 1) / WARM_UP_STEPS, 1.0) * max(1 - done, 0.0) ** 0.5
+
+
+def network_weights(network: nn.Module) -> Weights:
+    """Copy a network's parameters and buffers into arrays."""
+    return {
+        name: tensor.detach().cpu().numpy().copy()
+        for name, tensor in network.state_dict().items()
+    }
+
+
+def train_network(
+    build: Callable[[], nn.Module],
+    train: TensorTable,
+    valid: TensorTable | None,
+    recipe: Recipe,
+    seed: int,
+    *,
+    weights: Weights | None = None,
+    first_epoch: int = 0,
+    n_epochs: int | None = None,
+    callbacks: list = (),
+    progress: Progress | None = None,
+    fitted: Callable[[object], dict] | None = None,
+    seconds: float | None = None,
+) -> TrainedNetwork:
+    """Train one network.
+
+    Parameters
+    ----------
+    build : callable
+        Makes the network.
+
+    train, valid : TensorTable
+        Rows to train on, and to judge it by; without the latter, all epochs run.
+
+    recipe : Recipe
+        How to train.
+
+    seed : int
+        Seed of first weights, batches and dropout.
+
+    weights : dict of str to ndarray or None, default=None
+        Weights to start from.
+
+    first_epoch : int, default=0
+        How many epochs of the recipe the weights have seen.
+
+    n_epochs : int or None, default=None
+        How many epochs to train now; None: to the recipe's end.
+
+    callbacks : list of skorch.callbacks.Callback, default=()
+        The user's callbacks.
+
+    progress : Progress or None, default=None
+        Whom to tell of each epoch.
+
+    fitted : callable or None, default=None
+        See :class:`ReportEpochs`.
+
+    seconds : float or None, default=None
+        Stop after so many seconds with the best so far.
+
+    Returns
+    -------
+    trained : TrainedNetwork
+        The weights of the best epoch, and what led there.
+    """
+    started = time.monotonic()
+    deadline = None if seconds is None else started + seconds
+    n_steps = len(BatchIterator(train, recipe.batch_size))
+    schedule = SquareRootDecay(
+        recipe.max_epochs * n_steps,
+        first_epoch * n_steps,
+        # a training in rounds is to be cut by epochs, not slowed down by time
+        seconds if n_epochs is None else None,
+    )
+    own_callbacks = [
+        LRScheduler(
+            torch.optim.lr_scheduler.LambdaLR,
+            lr_lambda=schedule,
+            step_every="batch",
+            event_name=None,
+        )
+    ]
+    if valid is not None:
+        own_callbacks.append(
+            EarlyStopping(
+                patience=recipe.n_iter_no_change or recipe.max_epochs + 1,
+                threshold=0.0,
+                load_best=True,
+                sink=noop,
+            )
+        )
+    if progress is not None or deadline is not None:
+        own_callbacks.append(ReportEpochs(progress, fitted, deadline))
+    with private_random_state(seed, recipe.device), single_thread(recipe.device):
+        network = build()
+        if weights is not None:
+            load_weights(network, weights)
+        net = TrainingNet(
+            network,
+            recipe.criterion,
+            lr=recipe.lr,
+            max_epochs=recipe.max_epochs - first_epoch if n_epochs is None else n_epochs,
+            batch_size=recipe.batch_size,
+            iterator_train=BatchIterator,
+            iterator_train__shuffle=True,
+            iterator_valid=BatchIterator,
+            iterator_valid__batch_size=PREDICTION_ROWS,
+            dataset=Dataset,
+            train_split=None if valid is None else predefined_split(valid),
+            callbacks=[*own_callbacks, *callbacks],
+            callbacks__print_log=None,
+            verbose=0,
+            device=recipe.device,
+            **optimizer_arguments(recipe.optimizer, recipe.weight_decay),
+        )
+        net.fit(train)
+    history = [{k: v for k, v in row.items() if k != "batches"} for row in net.history]
+    losses = [row["valid_loss"] for row in history if "valid_loss" in row]
+    return TrainedNetwork(
+        weights=network_weights(net.module_),
+        history=history,
+        score=-min(losses) if losses else float("nan"),
+        n_epochs=len(net.history),
+        seconds=time.monotonic() - started,
+        interrupted=net.interrupted_,
+    )
+
+
+def count_parameters(network: nn.Module) -> int:
+    """Count a network's parameters."""
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def run_tasks(
+    tasks: list[Callable[[], TrainedNetwork]],
+    n_jobs: int | None,
+    progress: Progress,
+    fitted: Callable[[], dict],
+) -> Iterator[TrainedNetwork]:
+    """Run trainings, at the same time if so wished, and report each as a step.
+
+    Parameters
+    ----------
+    tasks : list of callable
+        The trainings.
+
+    n_jobs : int or None
+        As in joblib.
+
+    progress : Progress
+        Whom to tell; a stop that it asks for ends the trainings that have not begun.
+
+    fitted : callable
+        Gives the attributes of an estimator that is fitted so far.
+
+    Yields
+    ------
+    trained : TrainedNetwork
+        Their results, in the order of the tasks, as far as they were run.
+    """
+    if effective_n_jobs(n_jobs) > 1:
+        parallel = Parallel(n_jobs=n_jobs, return_as="generator")
+        results = parallel(delayed(task)() for task in tasks)
+    else:
+        results = (task() for task in tasks)
+    try:
+        for trained in results:
+            progress.stopped |= trained.interrupted
+            yield trained
+            if progress.step(fitted) or progress.stopped:
+                return
+    except KeyboardInterrupt:
+        progress.stopped = True
+
+
+def load_weights(network: nn.Module, weights: Weights, copy: bool = True) -> None:
+    """Give a network its weights.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        The network.
+
+    weights : dict of str to ndarray
+        Its parameters and buffers.
+
+    copy : bool, default=True
+        Whether to copy the arrays. If not, the network's parameters are the arrays
+        themselves, which may be read-only as long as the network is not trained.
+    """
+    with warnings.catch_warnings():
+        # torch warns of arrays that cannot be written to, such as mapped ones
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        tensors = {
+            name: torch.tensor(array) if copy else torch.from_numpy(np.asarray(array))
+            for name, array in weights.items()
+        }
+    network.load_state_dict(tensors, assign=not copy)
+
+
+@torch.no_grad()
+def predict_logits(
+    network: Callable[..., Tensor], inputs: dict[str, Tensor], device: str
+) -> Tensor:
+    """Pass rows through a network in chunks; give its logits on the CPU."""
+    n_rows = len(next(iter(inputs.values())))
+    parts = []
+    for start in range(0, max(n_rows, 1), PREDICTION_ROWS):
+        chunk = {
+            name: tensor[start : start + PREDICTION_ROWS].to(device)
+            for name, tensor in inputs.items()
+        }
+        parts.append(network(**chunk).cpu())
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-2)
