@@ -141,7 +141,8 @@ class NASClassifier(ClassifierMixin, BaseNAS):
         labels : ndarray of shape (n_samples,)
             The labels.
         """
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        best = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[best]
 
     def __sklearn_tags__(self):
         """Tell scikit-learn what the classifier accepts."""

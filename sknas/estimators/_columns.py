@@ -58,16 +58,17 @@ def find_categorical(X) -> np.ndarray:
     if is_dataframe(X):
         frame = nw.from_native(X, eager_only=True)
         kinds = []
-        for name, dtype in frame.schema.items():
+        for series in frame.iter_columns():
+            dtype = series.dtype
             if dtype.is_temporal():
                 raise TypeError(
-                    f"column {name!r} of X has the dtype {dtype}: turn times into "
+                    f"column {series.name!r} of X has the dtype {dtype}: turn times into "
                     "numbers, such as the days since a date, before fitting."
                 )
             if dtype.is_numeric():
                 kinds.append(False)
             elif dtype == nw.Object:
-                kinds.append(not _all_numbers(frame[name].to_list()))
+                kinds.append(not _all_numbers(series.to_list()))
             else:
                 kinds.append(True)
         return np.array(kinds, dtype=bool)
@@ -104,7 +105,7 @@ def read_columns(X, is_categorical: np.ndarray, names: np.ndarray | None) -> Col
     """
     if is_dataframe(X):
         frame = nw.from_native(X, eager_only=True)
-        series = [frame[name] for name in frame.columns]
+        series = list(frame.iter_columns())
         float32 = all(s.dtype == nw.Float32 for s in series)
         numeric = [
             _series_numbers(s, column_name(names, i))

@@ -1,6 +1,7 @@
 """Building blocks that search spaces share."""
 
 from sknas.modules._activations import ACTIVATIONS
+from sknas.modules._dropout import SharedDropout
 from sknas.modules._embeddings import (
     OneHotColumns,
     PeriodicEmbedding,
@@ -8,7 +9,6 @@ from sknas.modules._embeddings import (
 )
 from sknas.modules._grouped import (
     apply_by_option,
-    dropout_mask,
     masked_layer_norm,
     unit_mask,
 )
@@ -21,8 +21,8 @@ __all__ = [
     "PeriodicEmbedding",
     "PiecewiseLinearEmbedding",
     "ScaledLinear",
+    "SharedDropout",
     "apply_by_option",
-    "dropout_mask",
     "masked_layer_norm",
     "unit_mask",
 ]

@@ -29,6 +29,8 @@ class OneHotColumns(nn.Module):
 
     def forward(self, codes: Tensor) -> Tensor:
         """Encode codes of shape (..., n_columns) as (..., n_outputs)."""
+        if not self.n_outputs:
+            return codes.new_zeros(*codes.shape[:-1], 0, dtype=torch.float32)
         # unknown codes go to one more column at the end, which is cut off
         place = torch.where(codes < self.sizes, codes + self.starts, self.n_outputs)
         encoded = torch.zeros(

@@ -7,22 +7,18 @@ architecture; units beyond a group's own width are zero.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
+from itertools import groupby
 
 import torch
 from torch import Tensor
 
 
-def unit_mask(widths: Sequence[int], n_units: int, like: Tensor) -> Tensor:
+@lru_cache(maxsize=4096)
+def unit_mask(widths: tuple[int, ...], n_units: int, device: torch.device) -> Tensor:
     """Give ones for the first ``widths[g]`` units: shape (n_groups, 1, n_units)."""
-    width = torch.tensor(widths, device=like.device).view(-1, 1, 1)
-    return (torch.arange(n_units, device=like.device) < width).to(like.dtype)
-
-
-def dropout_mask(rates: Sequence[float], mask: Tensor, n_rows: int) -> Tensor:
-    """Multiply a unit mask with dropout noise, each group having its own rate."""
-    keep = 1 - torch.tensor(rates, device=mask.device).view(-1, 1, 1)
-    noise = torch.rand(len(rates), n_rows, mask.shape[2], device=mask.device) < keep
-    return noise * (mask / keep)
+    width = torch.tensor(widths).view(-1, 1, 1)
+    return (torch.arange(n_units) < width).float().to(device)
 
 
 def masked_layer_norm(
@@ -58,11 +54,11 @@ def apply_by_option(
     result : Tensor of the first tensor's shape
         The groups in the order in which they came.
     """
-    distinct = sorted(set(options), key=str)
-    if len(distinct) == 1:
-        return functions[distinct[0]](*tensors)
-    members = {o: [g for g, own in enumerate(options) if own == o] for o in distinct}
-    parts = [functions[o](*(t[members[o]] for t in tensors)) for o in distinct]
-    order = [g for o in distinct for g in members[o]]
-    back = sorted(range(len(order)), key=order.__getitem__)
-    return torch.cat(parts)[back]
+    runs = [(option, len(list(run))) for option, run in groupby(options)]
+    if len(runs) == 1:
+        return functions[options[0]](*tensors)
+    # neighbours with the same option go together, by views instead of copies
+    parts = zip(*(tensor.split([n for _, n in runs]) for tensor in tensors), strict=True)
+    return torch.cat(
+        [functions[option](*part) for (option, _), part in zip(runs, parts, strict=True)]
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Categorical
+from torch.nn import functional as F
 
 from sknas.architecture import Decisions
 
@@ -14,12 +14,12 @@ INITIAL_RANGE = 0.1  # paper, appendix: weights start uniformly within +-0.1
 class Controller(nn.Module):
     """An LSTM over the decisions of a space (Pham et al., 2018, section 2).
 
-    At each decision the LSTM reads the embedding of the option that was chosen
-    before, and its state gives the logits of the next one. Logits l become
+    At each decision the LSTM reads the embedding of what was chosen before, and its
+    state gives the logits of the options. Logits l become
     ``tanh_constant * tanh(l / temperature)``, which keeps the policy from growing
     certain too early. Decisions of kind "index" compare the state with the states
-    at the earlier nodes (section 2.3). A decision that the choices before it make
-    inactive is passed over.
+    at the earlier nodes (section 2.3). Where earlier choices make a decision
+    inactive, it counts for nothing and an embedding of its own is read after it.
 
     Parameters
     ----------
@@ -47,23 +47,34 @@ class Controller(nn.Module):
         self.decisions = decisions
         self.temperature = temperature
         self.tanh_constant = tanh_constant
-        self.lstm = nn.LSTMCell(hidden_size, hidden_size)
-        self.start = nn.Parameter(torch.empty(1, hidden_size))
-        self.embeddings = nn.ModuleList(
-            nn.Embedding(len(d.options), hidden_size) for d in decisions
-        )
-        self.heads = nn.ModuleList(
-            nn.Linear(hidden_size, len(d.options), bias=False)
-            if d.kind == "operation"
-            else nn.Identity()
-            for d in decisions
-        )
+        n_options = [len(decision.options) for decision in decisions]
+        self.lstm = nn.LSTM(hidden_size, hidden_size)
+        # row 0 starts the LSTM; then, for each decision, "inactive" and its options
+        self.embedding = nn.Embedding(1 + sum(n + 1 for n in n_options), hidden_size)
+        self.first_row = [2 + sum(n + 1 for n in n_options[:i]) for i in range(len(n_options))]
+        self.heads = nn.Parameter(torch.empty(len(n_options), max(n_options), hidden_size))
         self.anchor_key = nn.Linear(hidden_size, hidden_size, bias=False)
         self.anchor_query = nn.Linear(hidden_size, hidden_size, bias=False)
         self.anchor_score = nn.Linear(hidden_size, 1, bias=False)
         for parameter in self.parameters():
             nn.init.uniform_(parameter, -INITIAL_RANGE, INITIAL_RANGE)
+        offered = torch.arange(max(n_options)) < torch.tensor(n_options)[:, None]
+        self.register_buffer("offered", offered, persistent=False)
+        place = {decision.name: i for i, decision in enumerate(decisions)}
+        self.conditions = [
+            None
+            if decision.active_if is None
+            else (
+                place[decision.active_if[0]],
+                [
+                    option in decision.active_if[1]
+                    for option in decisions[place[decision.active_if[0]]].options
+                ],
+            )
+            for decision in decisions
+        ]
 
+    @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
         """Draw architectures from the policy.
 
@@ -80,8 +91,23 @@ class Controller(nn.Module):
         indices : Tensor of shape (n, n_decisions)
             Option numbers, -1 where a decision is inactive.
         """
-        with torch.no_grad():
-            return self._decide(n, None, generator)[0]
+        row = torch.zeros(n, dtype=torch.int64)
+        state = None
+        outputs: list[Tensor] = []
+        chosen: list[Tensor] = []
+        for i, condition in enumerate(self.conditions):
+            output, state = self.lstm(self.embedding(row).unsqueeze(0), state)
+            outputs.append(output[0])
+            probability = self._log_policy(i, outputs).exp()
+            index = torch.multinomial(probability, 1, generator=generator)[:, 0]
+            if condition is not None:
+                earlier, allowed = condition
+                # an inactive decision, -1, looks up the last entry: not allowed
+                active = torch.tensor([*allowed, False])[chosen[earlier]]
+                index = torch.where(active, index, -1)
+            chosen.append(index)
+            row = index + self.first_row[i]
+        return torch.stack(chosen, dim=1)
 
     def evaluate(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Give the policy's view of architectures.
@@ -98,61 +124,57 @@ class Controller(nn.Module):
 
         entropy : Tensor of shape (n,)
             Entropy of the policy's distributions on the way to each architecture,
-            summed over its decisions.
+            summed over its active decisions.
         """
-        return self._decide(len(indices), indices, None)[1:]
+        log_policy = self.log_policies(indices)
+        active = indices >= 0
+        log_probability = log_policy.gather(2, indices.clamp_min(0).unsqueeze(2))[..., 0]
+        entropy = -(log_policy.exp() * log_policy.clamp_min(-1e9)).sum(dim=2)
+        return (log_probability * active).sum(dim=1), (entropy * active).sum(dim=1)
 
-    def _decide(
-        self, n: int, given: Tensor | None, generator: torch.Generator | None
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        read = self.start.expand(n, -1)
-        hidden = read.new_zeros(n, self.lstm.hidden_size)
-        state = (hidden, hidden)
-        log_probability, entropy = read.new_zeros(n), read.new_zeros(n)
-        chosen: list[Tensor] = []
-        anchors: dict[int, Tensor] = {}
-        place = {decision.name: i for i, decision in enumerate(self.decisions)}
-        for i, decision in enumerate(self.decisions):
-            new_hidden, new_cell = self.lstm(read, state)
-            logits = self._logits(i, new_hidden, anchors)
-            policy = Categorical(logits=logits)
-            if given is None:
-                index = torch.multinomial(policy.probs, 1, generator=generator)[:, 0]
-                active = self._active(decision, chosen, place)
-            else:
-                active = given[:, i] >= 0
-                index = given[:, i].clamp_min(0)
-            log_probability = log_probability + policy.log_prob(index) * active
-            entropy = entropy + policy.entropy() * active
-            chosen.append(torch.where(active, index, -1))
-            # where the decision is inactive, the LSTM stays as it was
-            keep = active.unsqueeze(1)
-            state = (
-                torch.where(keep, new_hidden, state[0]),
-                torch.where(keep, new_cell, state[1]),
-            )
-            read = torch.where(keep, self.embeddings[i](index), read)
-            if decision.node is not None:
-                anchors[decision.node] = state[0]
-        return torch.stack(chosen, dim=1), log_probability, entropy
+    def log_policies(self, indices: Tensor) -> Tensor:
+        """Give the log-probabilities of all options on the way to architectures.
 
-    def _logits(self, i: int, hidden: Tensor, anchors: dict[int, Tensor]) -> Tensor:
+        Parameters
+        ----------
+        indices : Tensor of shape (n, n_decisions)
+            Option numbers, -1 where a decision is inactive.
+
+        Returns
+        -------
+        log_policy : Tensor of shape (n, n_decisions, max_options)
+            Log-probabilities, minus infinity for options that do not exist.
+        """
+        rows = (indices + torch.tensor(self.first_row)).T[:-1]
+        rows = torch.cat([rows.new_zeros(1, len(indices)), rows])
+        outputs = self.lstm(self.embedding(rows))[0]
+        logits = torch.bmm(outputs, self.heads.transpose(1, 2))
+        if all(decision.kind == "operation" for decision in self.decisions):
+            return self._squash(logits, self.offered[:, None]).transpose(0, 1)
+        states = list(outputs.unbind())
+        return torch.stack(
+            [
+                self._log_policy(i, states[: i + 1])
+                for i in range(len(self.decisions))
+            ],
+            dim=1,
+        )
+
+    def _log_policy(self, i: int, outputs: list[Tensor]) -> Tensor:
+        """Log-probabilities (n, max_options) of decision i, from the states so far."""
         decision = self.decisions[i]
         if decision.kind == "operation":
-            logits = self.heads[i](hidden)
-        else:
-            # nodes without decisions of their own, such as inputs, have no state
-            states = [anchors.get(node, torch.zeros_like(hidden)) for node in decision.options]
-            keys = self.anchor_key(torch.stack(states, dim=1))
-            logits = self.anchor_score((keys + self.anchor_query(hidden)[:, None]).tanh())
-            logits = logits.squeeze(2)
-        return self.tanh_constant * torch.tanh(logits / self.temperature)
+            return self._squash(outputs[i] @ self.heads[i].T, self.offered[i])
+        anchors = {d.node: outputs[j] for j, d in enumerate(self.decisions[:i])}
+        # nodes without decisions of their own, such as inputs, have no state
+        nothing = torch.zeros_like(outputs[i])
+        keys = [self.anchor_key(anchors.get(node, nothing)) for node in decision.options]
+        query = self.anchor_query(outputs[i])
+        scores = [self.anchor_score((key + query).tanh()) for key in keys]
+        padding = self.offered.shape[1] - len(scores)
+        logits = F.pad(torch.cat(scores, dim=1), (0, padding))
+        return self._squash(logits, self.offered[i])
 
-    def _active(self, decision, chosen: list[Tensor], place: dict[str, int]) -> Tensor:
-        n = len(chosen[0]) if chosen else 1
-        if decision.active_if is None:
-            return torch.ones(n, dtype=torch.bool)
-        name, options = decision.active_if
-        earlier = place[name]
-        allowed = [self.decisions[earlier].options.index(option) for option in options]
-        return torch.isin(chosen[earlier], torch.tensor(allowed))
+    def _squash(self, logits: Tensor, offered: Tensor) -> Tensor:
+        logits = self.tanh_constant * torch.tanh(logits / self.temperature)
+        return logits.masked_fill(~offered, -torch.inf).log_softmax(dim=-1)

@@ -50,7 +50,7 @@ class ENAS(SearchStrategy):
     max_gradient_norm : float, default=5.0
         Norm to which the controller's gradient is clipped.
 
-    updates_per_epoch : int, default=4
+    updates_per_epoch : int, default=2
         Steps of the controller after each epoch of the shared parameters.
 
     samples_per_update : int, default=8
@@ -78,7 +78,7 @@ class ENAS(SearchStrategy):
         baseline_decay: float = 0.9,
         normalize_advantage: bool = True,
         max_gradient_norm: float = 5.0,
-        updates_per_epoch: int = 4,
+        updates_per_epoch: int = 2,
         samples_per_update: int = 8,
     ) -> None:
         self.controller_hidden_size = controller_hidden_size

@@ -18,8 +18,8 @@ from sknas.training import (
     TensorTable,
 )
 
-N_GROUPS = 8  # architectures that one batch of shared training is cut among
-REWARD_ROWS = 256  # held-back rows that a step of the controller is judged by
+N_GROUPS = 4  # architectures that one batch of shared training is cut among
+REWARD_ROWS = 128  # held-back rows that a step of the controller is judged by
 WARM_UP_SHARE = 0.3  # of the epochs, before the strategy is asked or told
 
 
@@ -105,13 +105,14 @@ class SearchNet(InMemoryNet):
         super().on_epoch_begin(net, dataset_train=dataset_train, **kwargs)
         n_steps = len(self.get_iterator(dataset_train, training=True))
         if self._is_warm_up():
-            draws = [
-                self.decisions.balanced_sample(N_GROUPS, self.random_state)
-                for _ in range(n_steps)
-            ]
+            proposals = self.decisions.balanced_sample(N_GROUPS * n_steps, self.random_state)
         else:
             proposals = self.strategy.ask(N_GROUPS * n_steps)
-            draws = [proposals[i::n_steps] for i in range(n_steps)]
+        # similar architectures share a step: what they have in common is computed
+        # for all of them at once
+        proposals.sort(key=self.decisions.indices)
+        draws = [proposals[i * N_GROUPS : (i + 1) * N_GROUPS] for i in range(n_steps)]
+        self.random_state.shuffle(draws)
         self._draws = iter(draws)
 
     def on_epoch_end(self, net, **kwargs) -> None:
@@ -128,6 +129,9 @@ class SearchNet(InMemoryNet):
             self.run_single_epoch(
                 iterator, training=True, prefix="controller", step_fn=self.controller_step
             )
+            for name in self._records:
+                batches = self.history[-1, "batches", :, f"controller_{name}"]
+                self.history.record(f"controller_{name}", float(np.mean(batches)))
 
     def _is_warm_up(self) -> bool:
         return len(self.history) <= WARM_UP_SHARE * self.max_epochs
@@ -153,15 +157,17 @@ class SearchNet(InMemoryNet):
     def controller_step(self, batch: Batch, **kwargs) -> dict[str, Tensor]:
         """Tell the strategy the rewards of architectures that it proposes."""
         architectures = self.strategy.ask(self.strategy.samples_per_update)
+        architectures.sort(key=self.decisions.indices)
         rewards = self._rewards(architectures, batch)
-        records = self.strategy.tell(architectures, rewards)
+        records = {"loss": 0.0, **self.strategy.tell(architectures, rewards)}
+        self._records = list(records)
         for name, value in records.items():
             self.history.record_batch(f"controller_{name}", value)
         best = int(rewards.argmax())
         if rewards[best] > self.best_reward_:
             self.best_reward_ = float(rewards[best])
             self.best_architecture_ = architectures[best]
-        return {"loss": torch.tensor(records.get("loss", 0.0))}
+        return {"loss": torch.tensor(records["loss"])}
 
     @torch.no_grad()
     def _logits(self, architectures: list[Architecture], inputs) -> Tensor:
@@ -199,5 +205,6 @@ class SearchNet(InMemoryNet):
     def __getstate__(self):
         """Leave out the proposals of the running epoch."""
         state = super().__getstate__()
-        state.pop("_draws", None)
+        for name in ("_draws", "_records"):
+            state.pop(name, None)
         return state

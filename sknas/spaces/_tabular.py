@@ -18,8 +18,8 @@ from sknas.modules import (
     PeriodicEmbedding,
     PiecewiseLinearEmbedding,
     ScaledLinear,
+    SharedDropout,
     apply_by_option,
-    dropout_mask,
     masked_layer_norm,
     unit_mask,
 )
@@ -48,6 +48,13 @@ def build_embedding(name: str, spec: DataSpec) -> nn.Module | None:
         return None
     n_dimensions = max(1, min(N_DIMENSIONS, MAX_EMBEDDED_UNITS // spec.n_numeric))
     return EMBEDDINGS[name](spec, n_dimensions)
+
+
+def join_inputs(numeric: Tensor, encoded: Tensor) -> Tensor:
+    """Put numbers and encoded categories side by side, if there are both."""
+    if encoded.shape[-1] == 0:
+        return numeric
+    return torch.cat([numeric, encoded], dim=-1)
 
 
 class TabularSpace(SearchSpace):
@@ -96,7 +103,7 @@ class TabularSpace(SearchSpace):
         dropouts: tuple[float, ...] = (0.1, 0.0, 0.3),
         depths: tuple[int, ...] = (3, 1, 2, 4),
         activations: tuple[str, ...] = ("relu", "silu", "selu", "tanh", "identity"),
-        widths: tuple[int, ...] = (128, 64, 256),
+        widths: tuple[int, ...] = (128, 64, 192),
         skips: tuple[bool, ...] = (False, True),
         n_heads: int = 4,
     ) -> None:
@@ -172,6 +179,7 @@ class TabularSpace(SearchSpace):
         return TabularSupernet(
             spec,
             numeric_embeddings=self.numeric_embeddings,
+            dropouts=self.dropouts,
             depths=self.depths,
             n_units=max(self.widths),
         )
@@ -285,12 +293,12 @@ class TabularNetwork(nn.Module):
             ACTIVATIONS[architecture[f"activation_{k}"]] for k in range(1, depth + 1)
         ]
         self.skips = [architecture.get(f"skip_{k}", False) for k in range(1, depth + 1)]
-        self.dropout = architecture["dropout"]
+        self.dropout = SharedDropout(architecture["dropout"])
         self.head = OutputHeads(widths[-1], spec.n_outputs, n_heads)
 
     def forward(self, numeric: Tensor, categorical: Tensor) -> Tensor:
         """Give logits of shape (n_heads, n_rows, n_outputs)."""
-        x = torch.cat([numeric, self.one_hot(categorical)], dim=-1).unsqueeze(0)
+        x = join_inputs(numeric, self.one_hot(categorical)).unsqueeze(0)
         hidden = None
         for k, activation in enumerate(self.activations, start=1):
             if k == 1:
@@ -303,8 +311,7 @@ class TabularNetwork(nn.Module):
             if self.norms:
                 unit = self.norms[str(k)](unit)
             unit = activation(unit)
-            if self.dropout:
-                unit = F.dropout(unit, self.dropout, self.training)
+            unit = self.dropout(unit)
             if self.skips[k - 1]:
                 # where the widths differ, the input is cut off or padded with zeros
                 missing = unit.shape[2] - hidden.shape[2]
@@ -327,6 +334,9 @@ class TabularSupernet(nn.Module):
     numeric_embeddings : sequence of str
         The embeddings on offer.
 
+    dropouts : sequence of float
+        The dropout rates on offer.
+
     depths : sequence of int
         The numbers of layers on offer.
 
@@ -338,11 +348,13 @@ class TabularSupernet(nn.Module):
         self,
         spec: DataSpec,
         numeric_embeddings: Sequence[str],
+        dropouts: Sequence[float],
         depths: Sequence[int],
         n_units: int,
     ) -> None:
         super().__init__()
         self.n_units = n_units
+        self.dropouts = {rate: SharedDropout(rate) for rate in dropouts}
         self.one_hot = OneHotColumns(spec.category_sizes)
         n_inputs = spec.n_numeric + self.one_hot.n_outputs
         self.input = ScaledLinear(n_inputs, n_units, n_heads=1)
@@ -392,7 +404,7 @@ class TabularSupernet(nn.Module):
     def _first_layer(
         self, numeric: Tensor, categorical: Tensor, chosen: list[Architecture]
     ) -> Tensor:
-        x = torch.cat([numeric, self.one_hot(categorical)], dim=-1)
+        x = join_inputs(numeric, self.one_hot(categorical))
         common = self.input(x)  # (n_rows, n_units), or a row of groups of them
         embeddings = [a["numeric_embedding"] for a in chosen]
         if numeric.ndim == 2:  # all architectures see the same rows
@@ -401,18 +413,19 @@ class TabularSupernet(nn.Module):
                 embedded = self.embeddings[name](numeric)
                 units[name] = common + self.embedded_inputs[name](embedded)
             return torch.stack([units[name] for name in embeddings])
-        unit = common
-        for name in sorted(set(embeddings) & set(self.embeddings)):
-            members = [g for g, own in enumerate(embeddings) if own == name]
-            embedded = self.embeddings[name](numeric[members])
-            added = self.embedded_inputs[name](embedded)
-            unit = unit.index_add(0, torch.tensor(members, device=unit.device), added)
-        return unit
+        functions = {"none": lambda _, group: group}
+        for name, embedding in self.embeddings.items():
+            matrix = self.embedded_inputs[name]
+            functions[name] = lambda x, group, e=embedding, m=matrix: group + m(e(x))
+        if not self.embeddings:
+            return common
+        return apply_by_option(functions, embeddings, numeric, common)
 
     def _finish_layer(
         self, k: int, unit: Tensor, hidden: Tensor | None, chosen: list[Architecture]
     ) -> Tensor:
-        mask = unit_mask([a[f"width_{k}"] for a in chosen], self.n_units, unit)
+        widths = tuple(a[f"width_{k}"] for a in chosen)
+        mask = unit_mask(widths, self.n_units, unit.device)
         normalizations = [a["normalization"] for a in chosen]
         if "layer" in normalizations:
             norm = self.norms[str(k)]
@@ -422,11 +435,9 @@ class TabularSupernet(nn.Module):
             functions = {"none": lambda group, _: group, "layer": normalize}
             unit = apply_by_option(functions, normalizations, unit, mask)
         unit = apply_by_option(ACTIVATIONS, [a[f"activation_{k}"] for a in chosen], unit)
-        rates = [a["dropout"] for a in chosen]
-        if self.training and any(rates):
-            unit = unit * dropout_mask(rates, mask, unit.shape[1])
-        else:
-            unit = unit * mask
+        unit = unit * mask
+        if self.training:
+            unit = apply_by_option(self.dropouts, [a["dropout"] for a in chosen], unit)
         skips = [a.get(f"skip_{k}", False) for a in chosen]
         if any(skips):
             keep = mask * torch.tensor(skips, device=unit.device).view(-1, 1, 1)
