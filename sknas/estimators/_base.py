@@ -19,7 +19,12 @@ from sklearn.utils.validation import (
 from torch import nn
 
 from sknas.architecture import Architecture
-from sknas.estimators._columns import Columns, find_categorical, is_dataframe, read_columns
+from sknas.estimators._columns import (
+    Columns,
+    find_categorical,
+    is_dataframe,
+    read_columns,
+)
 from sknas.estimators._parameters import (
     check_parameters,
     resolve_architectures,
@@ -120,8 +125,8 @@ class BaseNAS(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         """Check the data of a fit; drop the rows without weight."""
         if y is None:
             raise ValueError(
-                f"This {type(self).__name__} estimator requires y to be passed, but the "
-                "target y is None."
+                f"This {type(self).__name__} estimator requires y to be passed, but "
+                "the target y is None."
             )
         y = self._check_y(y)
         columns = self._read_X(X, reset=not (self.warm_start and self._is_fitted()))
@@ -131,7 +136,9 @@ class BaseNAS(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         )
         kept = weight > 0
         if not kept.any():
-            raise ValueError("sample_weight is zero for every row: nothing to learn from.")
+            raise ValueError(
+                "sample_weight is zero for every row: nothing to learn from."
+            )
         columns = Columns(columns.numeric[kept], columns.labels[kept])
         return columns, y[kept], weight[kept]
 
@@ -193,20 +200,23 @@ class BaseNAS(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         if self.time_limit is not None:
             reserve = max(RESERVE[0] * self.time_limit, RESERVE[1])
             deadline = started + max(self.time_limit - reserve, 0.0)
-        sklearn_callbacks = listen(
-            self, 1 if architectures else 3, X, y, sample_weight
-        )
+        sklearn_callbacks = listen(self, 1 if architectures else 3, X, y, sample_weight)
         bars = [ProgressBars()] if self.verbose else []
         progress = Progress(deadline, [*bars, *sklearn_callbacks])
         fitted = partial(self._fitted_attributes, attributes, recipe)
         callbacks = list(self.callbacks or ())
 
-        with private_random_state(rng.randint(2**31 - 1), device), single_thread(device):
+        with (
+            private_random_state(rng.randint(2**31 - 1), device),
+            single_thread(device),
+        ):
             found = None
             if architectures is None:
                 train, valid = data.split(0)
                 found = search(
-                    Problem(space, spec, train, valid, self._reward(attributes), recipe),
+                    Problem(
+                        space, spec, train, valid, self._reward(attributes), recipe
+                    ),
                     strategy,
                     search_epochs=resolve_epochs(
                         self.search_epochs,
@@ -275,7 +285,9 @@ class BaseNAS(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         n_steps = max(1, -(-n_rows // batch_size))
         return Recipe(
             criterion=self._criterion(),
-            max_epochs=resolve_epochs(self.max_epochs, MAX_EPOCHS, n_steps, TRAINING_STEPS),
+            max_epochs=resolve_epochs(
+                self.max_epochs, MAX_EPOCHS, n_steps, TRAINING_STEPS
+            ),
             batch_size=batch_size,
             lr=self.lr,
             weight_decay=self.weight_decay,
@@ -285,7 +297,10 @@ class BaseNAS(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         )
 
     def _fitted_attributes(
-        self, attributes: dict, recipe: Recipe, members: list[tuple[Architecture, nn.Module]]
+        self,
+        attributes: dict,
+        recipe: Recipe,
+        members: list[tuple[Architecture, nn.Module]],
     ) -> dict:
         """Give the attributes with which an estimator predicts."""
         networks = [network.to(recipe.device).eval() for _, network in members]
@@ -301,14 +316,28 @@ class BaseNAS(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
 
     # Prediction.
 
+    def encode(self, X) -> dict[str, np.ndarray]:
+        """Encode a table as the networks read it.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame} of shape (n_samples, n_features)
+            The table.
+
+        Returns
+        -------
+        inputs : dict of str to ndarray
+            The keyword arguments of the networks in `networks_`, as arrays:
+            "numeric", scaled numbers and indicators of missing values, float32 of
+            shape (n_samples, n_numeric); "categorical", codes, int64 of shape
+            (n_samples, n_categorical).
+        """
+        check_is_fitted(self)
+        return self._encoder.transform(self._read_X(X, reset=False))
+
     def _predict_log(self, X) -> torch.Tensor:
         """Give each network's log-predictions: (n_networks, n_rows, n_outputs)."""
-        check_is_fitted(self)
-        columns = self._read_X(X, reset=False)
-        inputs = {
-            name: torch.from_numpy(array)
-            for name, array in self._encoder.transform(columns).items()
-        }
+        inputs = {name: torch.from_numpy(a) for name, a in self.encode(X).items()}
         criterion = self._criterion()
         with single_thread(self._device):
             return torch.stack(

@@ -20,7 +20,172 @@ from sknas.training import CrossEntropy
 
 
 class NASClassifier(ClassifierMixin, BaseNAS):
-    """A classifier that designs its own neural network."""
+    """A classifier that designs its own neural network.
+
+    `fit` runs efficient neural architecture search (ENAS): networks of many designs
+    train together on shared parameters while a strategy learns which designs do
+    well on held-back rows; the best designs are then trained from scratch, each
+    with another part of the rows held back, and their probabilities are averaged.
+
+    Numbers may be of any scale, values may be missing, and columns of strings,
+    booleans and categories are taken as they are: nothing needs preprocessing.
+
+    Parameters
+    ----------
+    search_space : {"auto", "tabular"} or SearchSpace, default="auto"
+        What can be built. "auto" chooses by the shape of `X`; for tables that is
+        "tabular", see :class:`sknas.TabularSpace`.
+
+    strategy : {"enas", "random"} or SearchStrategy, default="enas"
+        How it is searched, see :class:`sknas.ENAS` and :class:`sknas.RandomSearch`.
+        The parameters of an object can be set as ``strategy__...``.
+
+    architecture : Architecture, str or list of them, default=None
+        Train this architecture, given as itself or as its JSON, and do not search.
+        Of a list, each is trained.
+
+    search_epochs : int or "auto", default="auto"
+        Epochs of the shared parameters. "auto" is 30, fewer where an epoch has
+        more than 50 steps.
+
+    n_candidates : int or "auto", default="auto"
+        How many architectures the strategy proposes in the end, to be ranked on all
+        held-back rows. "auto" is 48.
+
+    ensemble_size : int, default=4
+        How many of the best architectures are trained and averaged. With 1 the
+        result is one plain network.
+
+    max_epochs : int or "auto", default="auto"
+        Most epochs for which a found network is trained. "auto" is 100, fewer where
+        an epoch has more than 80 steps.
+
+    batch_size : int or "auto", default="auto"
+        Rows in a step. "auto" is 32 under 800 rows, 64 under 2,000, 128 under
+        20,000, 256 under 100,000 and 512 above.
+
+    lr : float, default=0.003
+        Learning rate at the start; it warms up for 20 steps and then falls with the
+        square root of what is left of the training.
+
+    weight_decay : float, default=0.01
+        Weight decay of the optimizer.
+
+    optimizer : {"adamw", "adam", "sgd"}, default="adamw"
+        The optimizer. "sgd" has Nesterov momentum 0.9.
+
+    validation_fraction : float, default=0.2
+        About which part of the rows is held back, to judge architectures and to
+        stop training. The rows are cut into ``round(1 / validation_fraction)``
+        parts with the classes spread evenly; each network holds back another one.
+
+    early_stopping : bool, default=True
+        Whether to stop a network's training when its log-loss on the held-back rows
+        no longer falls, and keep the weights of the best epoch. If not, the found
+        networks train for `max_epochs` on all rows.
+
+    n_iter_no_change : int, default=12
+        Epochs without improvement before `early_stopping` stops.
+
+    scoring : str, callable or None, default=None
+        What the search rewards: a scikit-learn scorer or its name. None is the
+        negative log-loss.
+
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes, as elsewhere in scikit-learn.
+
+    time_limit : float or None, default=None
+        Seconds for all of `fit`. The best found in time is trained in time.
+
+    callbacks : list of skorch.callbacks.Callback or None, default=None
+        skorch callbacks that see the nets of the search and of all trainings.
+
+    verbose : int, default=0
+        1 shows progress bars of the search, the candidates and the training.
+
+    device : str, default="auto"
+        Where to compute: "cpu", "cuda", ...; "auto" is a GPU if there is one.
+
+    n_jobs : int or None, default=None
+        How many networks to train at the same time, in processes, as in joblib.
+
+    random_state : int, RandomState instance or None, default=None
+        Decides all randomness. With an integer, `fit` gives the same model, bit for
+        bit, on the same CPU.
+
+    warm_start : bool, default=False
+        Whether another `fit` goes on from the last one: the same architectures
+        train on from their weights, without search. The classes must be the same.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The labels.
+
+    architecture_ : Architecture
+        The architecture of the network that did best on its held-back rows.
+
+    architectures_ : list of Architecture
+        The architectures of all networks.
+
+    networks_ : list of torch.nn.Module
+        The trained networks, in evaluation mode.
+
+    net_ : skorch.NeuralNet
+        The skorch net of the best network, with the history of its training.
+
+    search_results_ : dict of str to ndarray
+        What was ranked, a row for each architecture, best first; it loads into a
+        DataFrame as `cv_results_` does. The columns: `rank`; `architecture`, as
+        JSON; `decision_...`, the options chosen; `shared_score`, the reward with
+        shared parameters; `trained`, whether weights of its own were trained;
+        `score`, the reward with those; `n_epochs`, `n_parameters` and `fit_time` in
+        seconds. Empty if there was no search.
+
+    history_ : list of dict
+        The search, epoch by epoch: `train_loss` of the shared parameters, and
+        `controller_reward`, `controller_entropy`, ... of a strategy that learns.
+
+    search_time_, refit_time_ : float
+        Seconds of the search with its candidates, and of the final training.
+
+    n_iter_ : int
+        Epochs for which the best network was trained.
+
+    n_features_in_ : int
+        Number of columns seen in `fit`.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, if `X` had names that are all strings.
+
+    See Also
+    --------
+    sklearn.neural_network.MLPClassifier : One network, designed by hand.
+
+    Notes
+    -----
+    Integer weights are the same as repeated rows, exactly, and the order of the rows
+    does not matter: equal rows are merged, and all are sorted, before anything else.
+
+    On a CPU, `fit` and `predict` let torch use one thread, since more make networks
+    of this size slower; use `n_jobs`, here or around, to use more cores.
+
+    References
+    ----------
+    H. Pham, M. Guan, B. Zoph, Q. Le, J. Dean, "Efficient Neural Architecture Search
+    via Parameter Sharing", ICML 2018.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sknas import NASClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> clf = NASClassifier(max_epochs=20, random_state=0).fit(X, y)
+    >>> clf.score(X, y) > 0.9
+    True
+    >>> "width_1" in clf.architecture_
+    True
+    """
 
     def __init__(
         self,

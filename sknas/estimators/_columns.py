@@ -62,8 +62,8 @@ def find_categorical(X) -> np.ndarray:
             dtype = series.dtype
             if dtype.is_temporal():
                 raise TypeError(
-                    f"column {series.name!r} of X has the dtype {dtype}: turn times into "
-                    "numbers, such as the days since a date, before fitting."
+                    f"column {series.name!r} of X has the dtype {dtype}: turn times "
+                    "into numbers, such as the days since a date, before fitting."
                 )
             if dtype.is_numeric():
                 kinds.append(False)
@@ -112,7 +112,9 @@ def read_columns(X, is_categorical: np.ndarray, names: np.ndarray | None) -> Col
             for i, s in enumerate(series)
             if not is_categorical[i]
         ]
-        labels = [_labels(s.to_list()) for i, s in enumerate(series) if is_categorical[i]]
+        labels = [
+            _labels(s.to_list()) for i, s in enumerate(series) if is_categorical[i]
+        ]
         n_rows = len(frame)
     else:
         float32 = X.dtype == np.float32

@@ -98,8 +98,14 @@ RULES: dict[str, tuple[str, Callable[[object], bool]]] = {
         "True, False or an integer from 0 up",
         lambda v: _flag(v) or (_is_integer(v) and v >= 0),
     ),
-    "device": ('"auto" or the name of a torch device such as "cpu" or "cuda"', _is_device),
-    "n_jobs": ("None or an integer other than 0", lambda v: v is None or (_is_integer(v) and v)),
+    "device": (
+        '"auto" or the name of a torch device such as "cpu" or "cuda"',
+        _is_device,
+    ),
+    "n_jobs": (
+        "None or an integer other than 0",
+        lambda v: v is None or (_is_integer(v) and v),
+    ),
     "warm_start": ("True or False", _flag),
 }
 
@@ -138,8 +144,8 @@ def resolve_space(search_space: object, ensemble_size: int) -> SearchSpace:
         # one network that is asked for is one plain network
         return TabularSpace(n_heads=1) if ensemble_size == 1 else TabularSpace()
     raise ValueError(
-        f"The 'search_space' parameter must be one of {['auto', *sorted(SPACES)]} or an "
-        f"instance of SearchSpace. Got {search_space!r} instead."
+        f"The 'search_space' parameter must be one of {['auto', *sorted(SPACES)]} or "
+        f"an instance of SearchSpace. Got {search_space!r} instead."
     )
 
 
@@ -155,14 +161,16 @@ def resolve_strategy(strategy: object) -> SearchStrategy:
     )
 
 
-def resolve_architectures(architecture: object, space: SearchSpace) -> list[Architecture]:
+def resolve_architectures(
+    architecture: object, space: SearchSpace
+) -> list[Architecture]:
     """Give the architectures that the parameter `architecture` stands for."""
     if isinstance(architecture, str | Architecture):
         architecture = [architecture]
     if not isinstance(architecture, Iterable):
         raise TypeError(
-            "The 'architecture' parameter must be None, an Architecture, its JSON, or a "
-            f"list of them. Got {architecture!r} instead."
+            "The 'architecture' parameter must be None, an Architecture, its JSON, or "
+            f"a list of them. Got {architecture!r} instead."
         )
     found = []
     for one in architecture:
@@ -203,7 +211,9 @@ def resolve_batch_size(batch_size: int | str, n_rows: int) -> int:
     return 512
 
 
-def resolve_epochs(epochs: int | str, default: int, n_steps: int, max_steps: int) -> int:
+def resolve_epochs(
+    epochs: int | str, default: int, n_steps: int, max_steps: int
+) -> int:
     """Give a number of epochs: the default one, less where an epoch is long."""
     if epochs != "auto":
         return int(epochs)

@@ -52,8 +52,8 @@ def from_state(state: dict, estimator_name: str) -> dict:
     version = attributes.pop("_sknas_version")
     if version != __version__:
         warnings.warn(
-            f"This {estimator_name} was saved by sknas {version} and is loaded by sknas "
-            f"{__version__}: results may differ.",
+            f"This {estimator_name} was saved by sknas {version} and is loaded by "
+            f"sknas {__version__}: results may differ.",
             UserWarning,
             stacklevel=4,
         )

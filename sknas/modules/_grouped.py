@@ -58,7 +58,12 @@ def apply_by_option(
     if len(runs) == 1:
         return functions[options[0]](*tensors)
     # neighbours with the same option go together, by views instead of copies
-    parts = zip(*(tensor.split([n for _, n in runs]) for tensor in tensors), strict=True)
+    parts = zip(
+        *(tensor.split([n for _, n in runs]) for tensor in tensors), strict=True
+    )
     return torch.cat(
-        [functions[option](*part) for (option, _), part in zip(runs, parts, strict=True)]
+        [
+            functions[option](*part)
+            for (option, _), part in zip(runs, parts, strict=True)
+        ]
     )

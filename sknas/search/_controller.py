@@ -51,8 +51,12 @@ class Controller(nn.Module):
         self.lstm = nn.LSTM(hidden_size, hidden_size)
         # row 0 starts the LSTM; then, for each decision, "inactive" and its options
         self.embedding = nn.Embedding(1 + sum(n + 1 for n in n_options), hidden_size)
-        self.first_row = [2 + sum(n + 1 for n in n_options[:i]) for i in range(len(n_options))]
-        self.heads = nn.Parameter(torch.empty(len(n_options), max(n_options), hidden_size))
+        self.first_row = [
+            2 + sum(n + 1 for n in n_options[:i]) for i in range(len(n_options))
+        ]
+        self.heads = nn.Parameter(
+            torch.empty(len(n_options), max(n_options), hidden_size)
+        )
         self.anchor_key = nn.Linear(hidden_size, hidden_size, bias=False)
         self.anchor_query = nn.Linear(hidden_size, hidden_size, bias=False)
         self.anchor_score = nn.Linear(hidden_size, 1, bias=False)
@@ -128,7 +132,9 @@ class Controller(nn.Module):
         """
         log_policy = self.log_policies(indices)
         active = indices >= 0
-        log_probability = log_policy.gather(2, indices.clamp_min(0).unsqueeze(2))[..., 0]
+        log_probability = log_policy.gather(2, indices.clamp_min(0).unsqueeze(2))[
+            ..., 0
+        ]
         entropy = -(log_policy.exp() * log_policy.clamp_min(-1e9)).sum(dim=2)
         return (log_probability * active).sum(dim=1), (entropy * active).sum(dim=1)
 
@@ -153,10 +159,7 @@ class Controller(nn.Module):
             return self._squash(logits, self.offered[:, None]).transpose(0, 1)
         states = list(outputs.unbind())
         return torch.stack(
-            [
-                self._log_policy(i, states[: i + 1])
-                for i in range(len(self.decisions))
-            ],
+            [self._log_policy(i, states[: i + 1]) for i in range(len(self.decisions))],
             dim=1,
         )
 
@@ -168,7 +171,9 @@ class Controller(nn.Module):
         anchors = {d.node: outputs[j] for j, d in enumerate(self.decisions[:i])}
         # nodes without decisions of their own, such as inputs, have no state
         nothing = torch.zeros_like(outputs[i])
-        keys = [self.anchor_key(anchors.get(node, nothing)) for node in decision.options]
+        keys = [
+            self.anchor_key(anchors.get(node, nothing)) for node in decision.options
+        ]
         query = self.anchor_query(outputs[i])
         scores = [self.anchor_score((key + query).tanh()) for key in keys]
         padding = self.offered.shape[1] - len(scores)

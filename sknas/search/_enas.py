@@ -114,13 +114,23 @@ class ENAS(SearchStrategy):
         self.spread_ = None
 
     def _check_parameters(self) -> None:
-        positive = ("controller_lr", "temperature", "tanh_constant", "max_gradient_norm")
+        positive = (
+            "controller_lr",
+            "temperature",
+            "tanh_constant",
+            "max_gradient_norm",
+        )
         counts = ("controller_hidden_size", "updates_per_epoch", "samples_per_update")
         for names, kind, rule, is_right in (
             (positive, (int, float), "a number above 0", lambda value: value > 0),
             (counts, int, "an integer from 1 up", lambda value: value >= 1),
             (("entropy_weight",), (int, float), "a number from 0 up", lambda v: v >= 0),
-            (("baseline_decay",), (int, float), "from 0 to below 1", lambda v: 0 <= v < 1),
+            (
+                ("baseline_decay",),
+                (int, float),
+                "from 0 to below 1",
+                lambda v: 0 <= v < 1,
+            ),
         ):
             for name in names:
                 value = getattr(self, name)

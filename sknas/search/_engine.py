@@ -128,7 +128,16 @@ def search(
         for architecture, score in zip(proposals, net.score(proposals), strict=True)
     ]
     if not progress.stopped:
-        halve(problem, candidates, n_best, random_state, progress, fitted, callbacks, n_jobs)
+        halve(
+            problem,
+            candidates,
+            n_best,
+            random_state,
+            progress,
+            fitted,
+            callbacks,
+            n_jobs,
+        )
     candidates.sort(key=Candidate.order)
     best = candidates[:n_best]
     return SearchResult(
@@ -140,7 +149,9 @@ def search(
             else network_weights(_shared_network(problem, net, c.architecture))
             for c in best
         ],
-        history=[{k: v for k, v in row.items() if k != "batches"} for row in net.history],
+        history=[
+            {k: v for k, v in row.items() if k != "batches"} for row in net.history
+        ],
         seconds=time.monotonic() - started,
     )
 

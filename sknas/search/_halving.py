@@ -108,7 +108,10 @@ def halve(
     """
     recipe = problem.recipe
     rounds = [
-        (min(per_best * n_best, len(candidates)), max(1, round(share * recipe.max_epochs)))
+        (
+            min(per_best * n_best, len(candidates)),
+            max(1, round(share * recipe.max_epochs)),
+        )
         for per_best, share in ROUNDS
     ]
     rounds = [(size, n_epochs) for size, n_epochs in rounds if size > n_best]

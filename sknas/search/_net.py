@@ -105,7 +105,9 @@ class SearchNet(InMemoryNet):
         super().on_epoch_begin(net, dataset_train=dataset_train, **kwargs)
         n_steps = len(self.get_iterator(dataset_train, training=True))
         if self._is_warm_up():
-            proposals = self.decisions.balanced_sample(N_GROUPS * n_steps, self.random_state)
+            proposals = self.decisions.balanced_sample(
+                N_GROUPS * n_steps, self.random_state
+            )
         else:
             proposals = self.strategy.ask(N_GROUPS * n_steps)
         # similar architectures share a step: what they have in common is computed
@@ -127,7 +129,10 @@ class SearchNet(InMemoryNet):
             )
             self._set_training(False)
             self.run_single_epoch(
-                iterator, training=True, prefix="controller", step_fn=self.controller_step
+                iterator,
+                training=True,
+                prefix="controller",
+                step_fn=self.controller_step,
             )
             for name in self._records:
                 batches = self.history[-1, "batches", :, f"controller_{name}"]
@@ -196,7 +201,9 @@ class SearchNet(InMemoryNet):
         for first in range(0, len(architectures), N_GROUPS):
             group = architectures[first : first + N_GROUPS]
             parts = [
-                self._logits(group, {n: t[i : i + PREDICTION_ROWS] for n, t in inputs.items()})
+                self._logits(
+                    group, {n: t[i : i + PREDICTION_ROWS] for n, t in inputs.items()}
+                )
                 for i in range(0, len(self.dataset_valid), PREDICTION_ROWS)
             ]
             rewards.append(self.reward(torch.cat(parts, dim=1), *target))

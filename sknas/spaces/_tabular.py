@@ -134,7 +134,9 @@ class TabularSpace(SearchSpace):
         for layer in range(1, max(self.depths) + 1):
             deep = ("n_layers", tuple(d for d in self.depths if d >= layer))
             decisions += [
-                Decision(f"activation_{layer}", tuple(self.activations), active_if=deep),
+                Decision(
+                    f"activation_{layer}", tuple(self.activations), active_if=deep
+                ),
                 Decision(f"width_{layer}", tuple(self.widths), active_if=deep),
             ]
             if layer > 1:
@@ -236,7 +238,9 @@ class TabularSpace(SearchSpace):
             nodes["embedding"] = f"{architecture['numeric_embedding']} embedding"
             edges += [("numeric", "embedding"), ("embedding", "layer_1")]
         for k in range(1, architecture["n_layers"] + 1):
-            width, activation = (architecture[f"{n}_{k}"] for n in ("width", "activation"))
+            width, activation = (
+                architecture[f"{n}_{k}"] for n in ("width", "activation")
+            )
             nodes[f"layer_{k}"] = f"{width} {activation}"
             if k > 1:
                 edges.append((f"layer_{k - 1}", f"layer_{k}"))
@@ -266,7 +270,9 @@ class TabularNetwork(nn.Module):
         Number of predictors that share the matrices.
     """
 
-    def __init__(self, architecture: Architecture, spec: DataSpec, n_heads: int) -> None:
+    def __init__(
+        self, architecture: Architecture, spec: DataSpec, n_heads: int
+    ) -> None:
         super().__init__()
         depth = architecture["n_layers"]
         widths = [architecture[f"width_{k}"] for k in range(1, depth + 1)]
@@ -276,7 +282,11 @@ class TabularNetwork(nn.Module):
         self.embedding = build_embedding(architecture["numeric_embedding"], spec)
         if self.embedding is not None:
             self.embedded_input = ScaledLinear(
-                self.embedding.n_outputs, widths[0], n_heads, random_signs=True, bias=False
+                self.embedding.n_outputs,
+                widths[0],
+                n_heads,
+                random_signs=True,
+                bias=False,
             )
         self.layers = nn.ModuleDict(
             {
@@ -359,7 +369,9 @@ class TabularSupernet(nn.Module):
         n_inputs = spec.n_numeric + self.one_hot.n_outputs
         self.input = ScaledLinear(n_inputs, n_units, n_heads=1)
         built = {name: build_embedding(name, spec) for name in numeric_embeddings}
-        self.embeddings = nn.ModuleDict({n: e for n, e in built.items() if e is not None})
+        self.embeddings = nn.ModuleDict(
+            {n: e for n, e in built.items() if e is not None}
+        )
         self.embedded_inputs = nn.ModuleDict(
             {
                 name: ScaledLinear(embedding.n_outputs, n_units, n_heads=1, bias=False)
@@ -434,7 +446,9 @@ class TabularSupernet(nn.Module):
             )
             functions = {"none": lambda group, _: group, "layer": normalize}
             unit = apply_by_option(functions, normalizations, unit, mask)
-        unit = apply_by_option(ACTIVATIONS, [a[f"activation_{k}"] for a in chosen], unit)
+        unit = apply_by_option(
+            ACTIVATIONS, [a[f"activation_{k}"] for a in chosen], unit
+        )
         unit = unit * mask
         if self.training:
             unit = apply_by_option(self.dropouts, [a["dropout"] for a in chosen], unit)

@@ -4,7 +4,12 @@ from sknas.training._criterion import CrossEntropy
 from sknas.training._data import Batch, BatchIterator, TensorTable
 from sknas.training._ensemble import train_ensemble
 from sknas.training._isolation import private_random_state, single_thread
-from sknas.training._net import OPTIMIZERS, InMemoryNet, TrainingNet, optimizer_arguments
+from sknas.training._net import (
+    OPTIMIZERS,
+    InMemoryNet,
+    TrainingNet,
+    optimizer_arguments,
+)
 from sknas.training._progress import (
     Listener,
     Progress,

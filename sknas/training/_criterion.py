@@ -48,7 +48,9 @@ class CrossEntropy(nn.Module):
             return (loss * weight).sum() / weight.sum()
         if logits.ndim == 2:
             logits = logits.unsqueeze(0)
-        target, weight = (t.expand(logits.shape[:2]).flatten() for t in (target, weight))
+        target, weight = (
+            t.expand(logits.shape[:2]).flatten() for t in (target, weight)
+        )
         loss = F.cross_entropy(
             logits.flatten(0, 1),
             target,

@@ -18,16 +18,16 @@ class Listener(Protocol):
     """Hears of the tasks of a fit: phases, trainings in a phase, epochs."""
 
     def begin(self, name: str, n_steps: int) -> None:
-        """A task of so many steps begins, inside the one that began last."""
+        """Note that a task of so many steps begins, inside the one begun last."""
 
     def step(self, fitted: Callable[[], dict]) -> bool:
-        """A step of the innermost task is done; return whether to stop the task.
+        """Note a step of the innermost task; return whether to stop the task.
 
         `fitted` gives the attributes of an estimator that is fitted so far.
         """
 
     def end(self, fitted: Callable[[], dict]) -> bool:
-        """The innermost task is over; return whether to stop the one around it."""
+        """Note that the innermost task is over; return whether to stop its parent."""
 
 
 class ProgressBars:
@@ -83,7 +83,9 @@ class Progress:
 
     def time_left(self) -> float:
         """Seconds until the deadline, infinity if there is none."""
-        return float("inf") if self.deadline is None else self.deadline - time.monotonic()
+        return (
+            float("inf") if self.deadline is None else self.deadline - time.monotonic()
+        )
 
     def begin(self, name: str, n_steps: int) -> None:
         """Tell that a task begins."""

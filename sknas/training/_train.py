@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from joblib import effective_n_jobs
 from sklearn.utils.parallel import Parallel, delayed
-from skorch.callbacks import EarlyStopping, LRScheduler
+from skorch.callbacks import EarlyStopping
 from skorch.dataset import Dataset
 from skorch.helper import predefined_split
 from skorch.utils import noop
@@ -21,10 +21,10 @@ from sknas.training._data import BatchIterator, TensorTable
 from sknas.training._isolation import private_random_state, single_thread
 from sknas.training._net import TrainingNet, optimizer_arguments
 from sknas.training._progress import Progress, ReportEpochs
+from sknas.training._schedule import SquareRootDecay
 
 Weights = dict[str, np.ndarray]
 
-WARM_UP_STEPS = 20
 PREDICTION_ROWS = 2048  # in one pass without gradients
 
 
@@ -68,39 +68,6 @@ class TrainedNetwork:
     n_epochs: int = 0
     seconds: float = 0.0
     interrupted: bool = False
-
-
-class SquareRootDecay:
-    """Learning rate factor: linear warm-up, then the root of what is left.
-
-    Parameters
-    ----------
-    n_steps : int
-        Steps of the whole training.
-
-    first_step : int, default=0
-        Steps that were taken before.
-
-    seconds : float or None, default=None
-        Time of the training; where it runs out before the steps do, it is time that
-        counts.
-    """
-
-    def __init__(
-        self, n_steps: int, first_step: int = 0, seconds: float | None = None
-    ) -> None:
-        self.n_steps = n_steps
-        self.first_step = first_step
-        self.seconds = seconds
-        self.started = time.monotonic()
-
-    def __call__(self, step: int) -> float:
-        """Give the factor for a step."""
-        step += self.first_step
-        done = step / self.n_steps
-        if self.seconds is not None:
-            done = max(done, (time.monotonic() - self.started) / self.seconds)
-        return min((step + 1) / WARM_UP_STEPS, 1.0) * max(1 - done, 0.0) ** 0.5
 
 
 def network_weights(network: nn.Module) -> Weights:
@@ -171,18 +138,12 @@ def train_network(
     started = time.monotonic()
     deadline = None if seconds is None else started + seconds
     n_steps = len(BatchIterator(train, recipe.batch_size))
-    schedule = SquareRootDecay(
-        recipe.max_epochs * n_steps,
-        first_epoch * n_steps,
-        # a training in rounds is to be cut by epochs, not slowed down by time
-        seconds if n_epochs is None else None,
-    )
     own_callbacks = [
-        LRScheduler(
-            torch.optim.lr_scheduler.LambdaLR,
-            lr_lambda=schedule,
-            step_every="batch",
-            event_name=None,
+        SquareRootDecay(
+            recipe.max_epochs * n_steps,
+            first_epoch * n_steps,
+            # a training in rounds is to be cut by epochs, not slowed down by time
+            seconds if n_epochs is None else None,
         )
     ]
     if valid is not None:
@@ -204,7 +165,9 @@ def train_network(
             network,
             recipe.criterion,
             lr=recipe.lr,
-            max_epochs=recipe.max_epochs - first_epoch if n_epochs is None else n_epochs,
+            max_epochs=recipe.max_epochs - first_epoch
+            if n_epochs is None
+            else n_epochs,
             batch_size=recipe.batch_size,
             iterator_train=BatchIterator,
             iterator_train__shuffle=True,

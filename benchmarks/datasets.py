@@ -1,0 +1,53 @@
+"""Data sets for the benchmarks: scikit-learn's own, and those of a folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+from sklearn import datasets
+from sklearn.model_selection import train_test_split
+
+BUNDLED = {
+    "breast_cancer": datasets.load_breast_cancer,
+    "digits": datasets.load_digits,
+    "iris": datasets.load_iris,
+    "wine": datasets.load_wine,
+}
+MAX_ROWS = 3000  # in each of train and test part
+
+
+def names(folder: Path | None) -> list[str]:
+    """List the classification tables: scikit-learn's, then the folder's."""
+    found = list(BUNDLED)
+    if folder is not None:
+        described = json.loads((folder / "datasets.json").read_text())
+        found += [
+            name
+            for name, about in described.items()
+            if about.get("task") == "classification"
+            and str(about.get("file", "")).endswith(".csv")
+        ]
+    return found
+
+
+def load(name: str, folder: Path | None) -> tuple[pd.DataFrame, pd.Series]:
+    """Read a table; its categorical columns have the category dtype."""
+    if name in BUNDLED:
+        return BUNDLED[name](return_X_y=True, as_frame=True)
+    about = json.loads((folder / "datasets.json").read_text())[name]
+    text = {column: "str" for column in about["categorical"]}
+    X = pd.read_csv(
+        folder / about["file"], dtype=text, keep_default_na=False, na_values=[""]
+    )
+    y = X.pop("target")
+    return X.astype({column: "category" for column in text}), y
+
+
+def split(X: pd.DataFrame, y: pd.Series, seed: int) -> tuple:
+    """Split three to one, stratified, with at most `MAX_ROWS` rows in each part."""
+    X_train, X_test, y_train, y_test = train_test_split(
+        X, y, test_size=0.25, stratify=y, random_state=seed
+    )
+    return X_train[:MAX_ROWS], X_test[:MAX_ROWS], y_train[:MAX_ROWS], y_test[:MAX_ROWS]

@@ -1,0 +1,117 @@
+"""What users would pick instead, each with its defaults."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from scipy.stats import loguniform
+from sklearn.compose import make_column_selector, make_column_transformer
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import RandomizedSearchCV
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+from skorch import NeuralNetClassifier
+from skorch.callbacks import EarlyStopping
+from torch import nn
+
+from sknas import NASClassifier
+
+
+def encode():
+    """Scale and impute numbers, encode categories one-hot."""
+    numbers = make_pipeline(
+        SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler()
+    )
+    categories = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+    return make_column_transformer(
+        (categories, make_column_selector(dtype_include="category")),
+        (numbers, make_column_selector(dtype_exclude="category")),
+    )
+
+
+class PlainMLP(nn.Module):
+    """Two hidden layers of 256 units."""
+
+    def __init__(self, n_inputs: int, n_classes: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(n_inputs, 256),
+            nn.ReLU(),
+            nn.Linear(256, 256),
+            nn.ReLU(),
+            nn.Linear(256, n_classes),
+        )
+
+    def forward(self, X):
+        """Give the logits."""
+        return self.layers(X)
+
+
+def skorch_mlp(X, y, seed: int):
+    """Make skorch's plain MLP: Adam, 50 epochs, early stopping."""
+    torch.manual_seed(seed)
+    to_float32 = FunctionTransformer(np.float32)
+    net = NeuralNetClassifier(
+        PlainMLP,
+        module__n_inputs=encode().fit_transform(X).shape[1],
+        module__n_classes=len(np.unique(y)),
+        criterion=nn.CrossEntropyLoss,
+        optimizer=torch.optim.Adam,
+        lr=0.001,
+        max_epochs=50,
+        callbacks=[EarlyStopping(load_best=True, sink=lambda text: None)],
+        verbose=0,
+    )
+    return make_pipeline(encode(), to_float32, net)
+
+
+def mlp_search(X, y, seed: int):
+    """Make a random search over MLPClassifier."""
+    search = RandomizedSearchCV(
+        MLPClassifier(random_state=seed),
+        {
+            "hidden_layer_sizes": [(64,), (128,), (256,), (64, 64), (128, 128)],
+            "alpha": loguniform(1e-6, 1e-1),
+            "learning_rate_init": loguniform(1e-4, 1e-2),
+            "activation": ["relu", "tanh"],
+            "early_stopping": [True, False],
+        },
+        n_iter=20,
+        cv=3,
+        random_state=seed,
+    )
+    return make_pipeline(encode(), search)
+
+
+def pytabkit(name: str):
+    """Make one of pytabkit's networks (extra "benchmark")."""
+
+    def make(X, y, seed: int):
+        from pytabkit.models import sklearn as models
+
+        classifier = getattr(models, name)
+        return classifier(device="cpu", n_threads=1, random_state=seed)
+
+    return make
+
+
+MODELS = {
+    "sknas": lambda X, y, seed: NASClassifier(random_state=seed),
+    "sknas_random": lambda X, y, seed: NASClassifier(
+        strategy="random", random_state=seed
+    ),
+    "logreg": lambda X, y, seed: make_pipeline(
+        encode(), LogisticRegression(max_iter=1000)
+    ),
+    "hgb": lambda X, y, seed: HistGradientBoostingClassifier(random_state=seed),
+    "mlp": lambda X, y, seed: make_pipeline(encode(), MLPClassifier(random_state=seed)),
+    "mlp_search20": mlp_search,
+    "skorch_mlp": skorch_mlp,
+    "realmlp_s": pytabkit("RealMLP_TD_S_Classifier"),
+    "realmlp": pytabkit("RealMLP_TD_Classifier"),
+    "tabm": pytabkit("TabM_D_Classifier"),
+}
+DEFAULT = ["sknas", "mlp", "mlp_search20", "hgb", "skorch_mlp", "logreg"]

@@ -1,0 +1,84 @@
+"""
+A search space of your own
+==========================
+
+A space lists its decisions, and builds two networks: one that shares its
+parameters among all architectures, and the stand-alone one of an architecture.
+This one has a single hidden layer, of a width and an activation to be found.
+"""
+
+# %%
+import torch
+from sklearn.datasets import load_breast_cancer
+from sklearn.model_selection import train_test_split
+from torch import nn
+from torch.nn import functional as F
+
+from sknas import Decision, Decisions, NASClassifier, SearchSpace
+from sknas.modules import ACTIVATIONS, OneHotColumns
+
+
+class OneLayer(nn.Module):
+    """The stand-alone network."""
+
+    def __init__(self, spec, width, activation):
+        super().__init__()
+        self.one_hot = OneHotColumns(spec.category_sizes)
+        self.hidden = nn.Linear(spec.n_numeric + self.one_hot.n_outputs, width)
+        self.output = nn.Linear(width, spec.n_outputs)
+        self.activation = activation
+
+    def forward(self, numeric, categorical):
+        """Give logits of shape (n_rows, n_outputs)."""
+        x = torch.cat([numeric, self.one_hot(categorical)], dim=-1)
+        return self.output(ACTIVATIONS[self.activation](self.hidden(x)))
+
+
+class SharedOneLayer(OneLayer):
+    """The widest network; a narrower one is the leading slice of its matrices."""
+
+    def forward(self, numeric, categorical, architectures):
+        """Give logits of shape (n_architectures, n_rows, n_outputs)."""
+        x = torch.cat([numeric, self.one_hot(categorical)], dim=-1)
+        logits = []
+        for i, chosen in enumerate(architectures):
+            width = chosen["width"]
+            rows = x if x.ndim == 2 else x[i]  # the same for all, or each its own
+            unit = F.linear(rows, self.hidden.weight[:width], self.hidden.bias[:width])
+            unit = ACTIVATIONS[chosen["activation"]](unit)
+            output = self.output
+            logits.append(F.linear(unit, output.weight[:, :width], output.bias))
+        return torch.stack(logits)
+
+
+class OneLayerSpace(SearchSpace):
+    """One hidden layer."""
+
+    name = "one-layer"
+
+    def __init__(self, widths=(32, 64, 128), activations=("relu", "tanh", "silu")):
+        self.widths = widths
+        self.activations = activations
+
+    def decisions(self):
+        """List what is left open."""
+        width = Decision("width", self.widths)
+        return Decisions(self.name, [width, Decision("activation", self.activations)])
+
+    def supernet(self, spec):
+        """Build the network that shares its parameters."""
+        return SharedOneLayer(spec, max(self.widths), activation=None)
+
+    def network(self, architecture, spec):
+        """Build the stand-alone network of an architecture."""
+        return OneLayer(spec, architecture["width"], architecture["activation"])
+
+
+# %%
+# Parameters are shared by name: since both networks call them the same, nothing
+# else is needed. A space whose names differ says how in ``shared_name``.
+X, y = load_breast_cancer(return_X_y=True)
+X_train, X_test, y_train, y_test = train_test_split(X, y, stratify=y, random_state=0)
+clf = NASClassifier(OneLayerSpace(), random_state=0).fit(X_train, y_train)
+print(f"test accuracy {clf.score(X_test, y_test):.3f}")
+print(clf.architecture_)
