@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABCMeta, abstractmethod
-from dataclasses import dataclass
-from functools import partial
+from itertools import cycle, islice
 
 import numpy as np
 import torch
@@ -35,10 +34,11 @@ from sknas.estimators._parameters import (
     resolve_strategy,
 )
 from sknas.estimators._rows import held_back_parts, merge_rows, row_keys
+from sknas.estimators._run import FitData, FitRun
 from sknas.estimators._sklearn_callbacks import CallbackSupportMixin, listen
 from sknas.estimators._state import build_net, build_networks, from_state, to_state
 from sknas.estimators._table import TableEncoder
-from sknas.search import Problem, search
+from sknas.search import SearchStrategy
 from sknas.spaces import DataSpec
 from sknas.training import (
     Progress,
@@ -49,7 +49,6 @@ from sknas.training import (
     predict_logits,
     private_random_state,
     single_thread,
-    train_ensemble,
 )
 
 SEARCH_EPOCHS = 30
@@ -58,25 +57,6 @@ N_CANDIDATES = 48
 SEARCH_STEPS = 1_500  # at most, by default
 TRAINING_STEPS = 8_000
 RESERVE = 0.05, 0.2  # share and least seconds of time_limit kept for the end of fit
-
-
-@dataclass
-class _Data:
-    """The rows of a fit, ready for networks."""
-
-    table: TensorTable
-    parts: list[np.ndarray]
-    """Rows to hold back, a part for each member in turn."""
-
-    def split(self, i: int) -> tuple[TensorTable, TensorTable]:
-        """Give the rows to train on and to judge by, for the i-th member."""
-        held = self.parts[i % len(self.parts)]
-        everything = np.arange(len(self.table))
-        rest = np.setdiff1d(everything, held)
-        if len(rest) == 0:  # too few rows to hold any back
-            rest = everything
-        train, valid = (torch.from_numpy(rows) for rows in (rest, held))
-        return self.table.subset(train), self.table.subset(valid)
 
 
 class BaseNAS(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
@@ -88,8 +68,18 @@ class BaseNAS(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
     # What a task is about: the subclass knows.
 
     @abstractmethod
-    def _encode_target(self, y: np.ndarray, sample_weight: np.ndarray) -> tuple:
-        """Give the targets for networks, final weights and fitted attributes."""
+    def _check_y(self, y) -> np.ndarray:
+        """Check the targets, as the user gave them."""
+
+    @abstractmethod
+    def _encode_y(self, y: np.ndarray) -> tuple[np.ndarray, dict]:
+        """Give targets for networks, and the attributes that lead back from them."""
+
+    @abstractmethod
+    def _weigh(
+        self, target: np.ndarray, weight: np.ndarray, attributes: dict
+    ) -> np.ndarray:
+        """Give the final weights of distinct rows."""
 
     @abstractmethod
     def _n_outputs(self, attributes: dict) -> int:
@@ -142,125 +132,134 @@ class BaseNAS(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         columns = Columns(columns.numeric[kept], columns.labels[kept])
         return columns, y[kept], weight[kept]
 
-    def _prepare(self, columns: Columns, target: np.ndarray, weight: np.ndarray, rng):
-        """Make canonical rows, the encoder of tables, tensors and parts."""
+    def _canonical(
+        self,
+        columns: Columns,
+        target: np.ndarray,
+        weight: np.ndarray,
+        attributes: dict,
+    ) -> tuple[Columns, np.ndarray, np.ndarray]:
+        """Merge equal rows, and put them in an order of their own."""
         ids = [np.unique(column, return_inverse=True)[1] for column in columns.labels.T]
         keys = row_keys([columns.numeric, *ids, target])
         index, weight = merge_rows(keys, weight)
+        weight = self._weigh(target[index], weight, attributes)
+        index, weight = index[weight > 0], weight[weight > 0]
         columns = Columns(columns.numeric[index], columns.labels[index])
-        target = target[index]
-        if self.warm_start and self._is_fitted():
-            encoder = self._encoder
-        else:
-            encoder = TableEncoder(self._is_categorical).fit(columns)
-        table = self._tensors(encoder.transform(columns), target, weight)
-        parts = held_back_parts(target, self.validation_fraction, rng)
-        return encoder, _Data(table, parts)
-
-    @staticmethod
-    def _tensors(inputs: dict, target: np.ndarray, weight: np.ndarray) -> TensorTable:
-        return TensorTable(
-            {name: torch.from_numpy(array) for name, array in inputs.items()},
-            torch.from_numpy(target),
-            torch.from_numpy(weight.astype(np.float32)),
-        )
+        return columns, target[index], weight / weight.mean()
 
     # Fitting.
 
     def _fit(self, X, y, sample_weight):
         started = time.monotonic()
         check_parameters(self)
+        goes_on = self.warm_start and self._is_fitted()
         space = resolve_space(self.search_space, self.ensemble_size)
         space.decisions()  # raises if an option of the space is wrong
         strategy = resolve_strategy(self.strategy)
-        architectures = None
+        given = None
         if self.architecture is not None:
-            architectures = resolve_architectures(self.architecture, space)
+            given = resolve_architectures(self.architecture, space)
+        if goes_on:
+            given, space = self.architectures_, self._space
         device = resolve_device(self.device)
         rng = check_random_state(self.random_state)
         rng = np.random.RandomState(rng.randint(np.iinfo(np.int32).max))
 
         columns, y_kept, weight = self._read_rows(X, y, sample_weight)
-        target, weight, attributes = self._encode_target(y_kept, weight)
-        goes_on = self.warm_start and self._is_fitted()
-        if goes_on:
-            architectures, space = list(self.architectures_), self._space
-        encoder, data = self._prepare(columns, target, weight, rng)
-        data.table = data.table.to(device)
+        target, attributes = self._encode_y(y_kept)
+        columns, target, weight = self._canonical(columns, target, weight, attributes)
+        encoder = self._encoder if goes_on else TableEncoder(self._is_categorical)
+        if not goes_on:
+            encoder.fit(columns)
         spec = DataSpec(
             n_outputs=self._n_outputs(attributes),
             n_numeric=encoder.n_numeric,
             category_sizes=encoder.sizes,
             quantiles=encoder.quantiles,
         )
-        recipe = self._recipe(data, device)
-        attributes |= {"_encoder": encoder, "_space": space, "_spec": spec}
-
-        deadline = None
-        if self.time_limit is not None:
-            reserve = max(RESERVE[0] * self.time_limit, RESERVE[1])
-            deadline = started + max(self.time_limit - reserve, 0.0)
-        sklearn_callbacks = listen(self, 1 if architectures else 3, X, y, sample_weight)
+        attributes |= {
+            "_encoder": encoder,
+            "_space": space,
+            "_spec": spec,
+            "_device": device,
+        }
+        data = FitData(
+            TensorTable(
+                {n: torch.from_numpy(a) for n, a in encoder.transform(columns).items()},
+                torch.from_numpy(target),
+                torch.from_numpy(weight.astype(np.float32)),
+            ).to(device),
+            held_back_parts(target, self.validation_fraction, rng),
+        )
+        n_phases = 3 if given is None else 1
+        sklearn_callbacks = listen(self, n_phases, X, y, sample_weight)
         bars = [ProgressBars()] if self.verbose else []
-        progress = Progress(deadline, [*bars, *sklearn_callbacks])
-        fitted = partial(self._fitted_attributes, attributes, recipe)
-        callbacks = list(self.callbacks or ())
+        run = FitRun(
+            space=space,
+            spec=spec,
+            data=data,
+            recipe=self._recipe(data, device),
+            attributes=attributes,
+            random_state=rng,
+            progress=Progress(self._deadline(started), [*bars, *sklearn_callbacks]),
+            callbacks=list(self.callbacks or ()),
+            n_jobs=self.n_jobs,
+        )
+        seed = rng.randint(np.iinfo(np.int32).max)
+        with private_random_state(seed, device), single_thread(device):
+            attributes |= self._search_and_train(run, strategy, given, goes_on)
+        attributes["networks_"] = build_networks(attributes)
+        vars(self).update(attributes)
+        self.net_ = build_net(self)
+        for listener in sklearn_callbacks:
+            listener.end(lambda: attributes)
+        return self
 
-        with (
-            private_random_state(rng.randint(2**31 - 1), device),
-            single_thread(device),
-        ):
-            found = None
-            if architectures is None:
-                train, valid = data.split(0)
-                found = search(
-                    Problem(
-                        space, spec, train, valid, self._reward(attributes), recipe
-                    ),
-                    strategy,
-                    search_epochs=resolve_epochs(
-                        self.search_epochs,
-                        SEARCH_EPOCHS,
-                        -(-len(train) // recipe.batch_size),
-                        SEARCH_STEPS,
-                    ),
-                    n_candidates=N_CANDIDATES
-                    if self.n_candidates == "auto"
-                    else self.n_candidates,
-                    n_best=self.ensemble_size,
-                    random_state=rng,
-                    progress=progress,
-                    fitted=fitted,
-                    callbacks=callbacks,
-                    n_jobs=self.n_jobs,
-                )
-                architectures = found.architectures
-            refit_started = time.monotonic()
+    def _deadline(self, started: float) -> float | None:
+        """Give the time at which training must end for `fit` to end in time."""
+        if self.time_limit is None:
+            return None
+        share, least = RESERVE
+        reserve = max(share * self.time_limit, least)
+        return started + max(self.time_limit - reserve, 0.0)
+
+    def _search_and_train(
+        self,
+        run: FitRun,
+        strategy: SearchStrategy,
+        given: list[Architecture] | None,
+        goes_on: bool,
+    ) -> dict:
+        """Run both halves of a fit; give the attributes that they lead to."""
+        found = None
+        if given is None:
+            n_steps = -(-len(run.data.split(0)[0]) // run.recipe.batch_size)
+            auto = self.n_candidates == "auto"
+            found = run.search(
+                strategy,
+                self._reward(run.attributes),
+                resolve_epochs(
+                    self.search_epochs, SEARCH_EPOCHS, n_steps, SEARCH_STEPS
+                ),
+                N_CANDIDATES if auto else self.n_candidates,
+                n_best=self.ensemble_size,
+            )
+        refit_started = time.monotonic()
+        architectures = list(found.architectures if found else given)
+        if found and (run.progress.stopped or run.progress.time_left() <= 0):
+            # no time to train: what was found has weights already
+            trained = [TrainedNetwork(weights) for weights in found.weights]
+        else:
             n_members = max(self.ensemble_size, len(architectures))
-            members = [architectures[i % len(architectures)] for i in range(n_members)]
-            if found and (progress.stopped or progress.time_left() <= 0):
-                # no time to train: what was found has weights already
-                members = architectures
-                trained = [TrainedNetwork(weights) for weights in found.weights]
-            else:
-                trained = train_ensemble(
-                    [partial(space.network, a, spec) for a in members],
-                    data.split if self.early_stopping else lambda i: (data.table, None),
-                    recipe,
-                    random_state=rng,
-                    progress=progress,
-                    fitted=lambda networks: fitted(
-                        list(zip(members, networks, strict=False))
-                    ),
-                    weights=self._weights if goes_on else None,
-                    callbacks=callbacks,
-                    n_jobs=self.n_jobs,
-                )
+            architectures = list(islice(cycle(architectures), n_members))
+            weights = list(islice(cycle(self._weights), n_members)) if goes_on else None
+            trained = run.train(architectures, weights)
         scores = [-np.inf if np.isnan(t.score) else t.score for t in trained]
         best = int(np.argmax(scores))
-        attributes |= {
-            "architectures_": members[: len(trained)],
-            "architecture_": members[best],
+        return {
+            "architectures_": architectures[: len(trained)],
+            "architecture_": architectures[best],
             "search_results_": found.table if found else {},
             "history_": found.history if found else [],
             "search_time_": found.seconds if found else 0.0,
@@ -269,24 +268,16 @@ class BaseNAS(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             "_weights": [t.weights for t in trained],
             "_history": trained[best].history,
             "_best": best,
-            "_device": device,
         }
-        attributes["networks_"] = build_networks(attributes)
-        vars(self).update(attributes)
-        self.net_ = build_net(self)
-        for listener in sklearn_callbacks:
-            listener.end(lambda: attributes)
-        return self
 
-    def _recipe(self, data: _Data, device: str) -> Recipe:
+    def _recipe(self, data: FitData, device: str) -> Recipe:
         """Settle how networks are trained on these data."""
-        n_rows = len(data.table) - len(data.parts[0])
-        batch_size = resolve_batch_size(self.batch_size, max(n_rows, 1))
-        n_steps = max(1, -(-n_rows // batch_size))
+        n_rows = len(data.split(0)[0])
+        batch_size = resolve_batch_size(self.batch_size, n_rows)
         return Recipe(
             criterion=self._criterion(),
             max_epochs=resolve_epochs(
-                self.max_epochs, MAX_EPOCHS, n_steps, TRAINING_STEPS
+                self.max_epochs, MAX_EPOCHS, -(-n_rows // batch_size), TRAINING_STEPS
             ),
             batch_size=batch_size,
             lr=self.lr,
@@ -295,24 +286,6 @@ class BaseNAS(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             n_iter_no_change=self.n_iter_no_change if self.early_stopping else None,
             device=device,
         )
-
-    def _fitted_attributes(
-        self,
-        attributes: dict,
-        recipe: Recipe,
-        members: list[tuple[Architecture, nn.Module]],
-    ) -> dict:
-        """Give the attributes with which an estimator predicts."""
-        networks = [network.to(recipe.device).eval() for _, network in members]
-        for network in networks:
-            network.requires_grad_(False)
-        return attributes | {
-            "architecture_": members[0][0],
-            "architectures_": [architecture for architecture, _ in members],
-            "networks_": networks,
-            "_device": recipe.device,
-            "_weights": None,
-        }
 
     # Prediction.
 

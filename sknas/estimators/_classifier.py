@@ -322,7 +322,7 @@ class NASClassifier(ClassifierMixin, BaseNAS):
         check_classification_targets(y)
         return y
 
-    def _encode_target(self, y: np.ndarray, sample_weight: np.ndarray) -> tuple:
+    def _encode_y(self, y: np.ndarray) -> tuple[np.ndarray, dict]:
         encoder = LabelEncoder().fit(y)
         classes = encoder.classes_
         if self.warm_start and self._is_fitted():
@@ -332,18 +332,27 @@ class NASClassifier(ClassifierMixin, BaseNAS):
                     f"{self.classes_.tolist()}, but y has {classes.tolist()}."
                 )
         target = encoder.transform(y).astype(np.int64)
+        return target, {"classes_": classes}
+
+    def _weigh(
+        self, target: np.ndarray, weight: np.ndarray, attributes: dict
+    ) -> np.ndarray:
+        classes = attributes["classes_"]
         if self.class_weight is not None:
             class_weight = compute_class_weight(
-                self.class_weight, classes=classes, y=y, sample_weight=sample_weight
+                self.class_weight,
+                classes=classes,
+                y=classes[target],
+                sample_weight=weight,
             )
-            sample_weight = sample_weight * class_weight[target]
-        n_left = len(np.unique(target[sample_weight > 0]))
+            weight = weight * class_weight[target]
+        n_left = len(np.unique(target[weight > 0]))
         if n_left < 2:
             raise ValueError(
                 f"{type(self).__name__} needs samples of at least 2 classes, but y has "
                 f"{n_left} class{'' if n_left == 1 else 'es'} with weight above 0."
             )
-        return target, sample_weight, {"classes_": classes}
+        return weight
 
     def _n_outputs(self, attributes: dict) -> int:
         return len(attributes["classes_"])

@@ -52,7 +52,7 @@ def merge_rows(keys: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.nda
         A row for each distinct key, in the order of the keys.
 
     merged : ndarray of shape (n_distinct,)
-        Their weights, with a mean of one.
+        Their weights.
     """
     kept = np.flatnonzero(weight)
     # equal rows are added in the order of their weights: sums of floats depend on it
@@ -61,7 +61,7 @@ def merge_rows(keys: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.nda
     ordered = keys[kept]
     starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
     merged = np.add.reduceat(weight[kept], starts)
-    return kept[starts], merged / merged.mean()
+    return kept[starts], merged
 
 
 def held_back_parts(

@@ -1,0 +1,160 @@
+"""One run of `fit`, once its data are tensors: search, then train what was found."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from torch import nn
+
+from sknas.architecture import Architecture
+from sknas.search import Problem, SearchResult, SearchStrategy, search
+from sknas.spaces import DataSpec, SearchSpace
+from sknas.training import (
+    Progress,
+    Recipe,
+    TensorTable,
+    TrainedNetwork,
+    Weights,
+    train_ensemble,
+)
+
+Member = tuple[Architecture, nn.Module]
+
+
+@dataclass
+class FitData:
+    """The rows of a fit, and how they are held back.
+
+    Parameters
+    ----------
+    table : TensorTable
+        All rows.
+
+    parts : list of ndarray of int
+        The rows that are held back: a part for each network in turn.
+    """
+
+    table: TensorTable
+    parts: list[np.ndarray]
+
+    def split(self, i: int) -> tuple[TensorTable, TensorTable]:
+        """Give the rows to train on and to judge by, for the i-th network."""
+        held = self.parts[i % len(self.parts)]
+        everything = np.arange(len(self.table))
+        rest = np.setdiff1d(everything, held)
+        if len(rest) == 0:  # too few rows to hold any back
+            rest = everything
+        train, valid = (torch.from_numpy(rows) for rows in (rest, held))
+        return self.table.subset(train), self.table.subset(valid)
+
+    def everything(self, i: int) -> tuple[TensorTable, None]:
+        """Give all rows to train on, and none to judge by."""
+        return self.table, None
+
+
+@dataclass
+class FitRun:
+    """What the two halves of a fit have in common.
+
+    Parameters
+    ----------
+    space : SearchSpace
+        What can be built.
+
+    spec : DataSpec
+        What the data look like.
+
+    data : FitData
+        The rows.
+
+    recipe : Recipe
+        How networks are trained.
+
+    attributes : dict
+        The fitted attributes that are known before any network is.
+
+    random_state : numpy.random.RandomState
+        Source of all randomness.
+
+    progress : Progress
+        Whom to tell, and how much time there is.
+
+    callbacks : list of skorch.callbacks.Callback
+        The user's callbacks.
+
+    n_jobs : int or None
+        Networks trained at the same time.
+    """
+
+    space: SearchSpace
+    spec: DataSpec
+    data: FitData
+    recipe: Recipe
+    attributes: dict
+    random_state: np.random.RandomState
+    progress: Progress
+    callbacks: list
+    n_jobs: int | None
+
+    def search(
+        self,
+        strategy: SearchStrategy,
+        reward: Callable,
+        search_epochs: int,
+        n_candidates: int,
+        n_best: int,
+    ) -> SearchResult:
+        """Search, with the first part held back."""
+        train, valid = self.data.split(0)
+        return search(
+            Problem(self.space, self.spec, train, valid, reward, self.recipe),
+            strategy,
+            search_epochs=search_epochs,
+            n_candidates=n_candidates,
+            n_best=n_best,
+            random_state=self.random_state,
+            progress=self.progress,
+            fitted=self.fitted,
+            callbacks=self.callbacks,
+            n_jobs=self.n_jobs,
+        )
+
+    def train(
+        self, architectures: list[Architecture], weights: list[Weights] | None = None
+    ) -> list[TrainedNetwork]:
+        """Train a network of each architecture, each with another part held back."""
+        return train_ensemble(
+            [partial(self.space.network, a, self.spec) for a in architectures],
+            self.data.split
+            if self.recipe.n_iter_no_change is not None
+            else self.data.everything,
+            self.recipe,
+            random_state=self.random_state,
+            progress=self.progress,
+            fitted=lambda networks: self.fitted(
+                list(zip(architectures, networks, strict=False))
+            ),
+            weights=weights,
+            callbacks=self.callbacks,
+            n_jobs=self.n_jobs,
+        )
+
+    def fitted(self, members: list[Member]) -> dict:
+        """Give the attributes with which an estimator would predict by now.
+
+        The networks are copied, since they may be in training.
+        """
+        networks = [copy.deepcopy(network).eval() for _, network in members]
+        for network in networks:
+            network.requires_grad_(False)
+        return self.attributes | {
+            "architecture_": members[0][0],
+            "architectures_": [architecture for architecture, _ in members],
+            "networks_": networks,
+            "_weights": None,
+        }
