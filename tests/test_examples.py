@@ -1,0 +1,77 @@
+"""Examples run, and what they define fits in wherever sknas's own would."""
+
+import copy
+import runpy
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.datasets import load_iris
+
+from sknas import NASClassifier, TabularSpace
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+QUICK = {
+    "max_epochs": 5,
+    "search_epochs": 4,
+    "n_candidates": 6,
+    "ensemble_size": 2,
+    "random_state": 0,
+}
+
+
+@pytest.fixture(scope="module")
+def own_strategy():
+    return runpy.run_path(str(EXAMPLES / "plot_own_strategy.py"))["Evolution"]
+
+
+@pytest.fixture(scope="module")
+def own_space():
+    return runpy.run_path(str(EXAMPLES / "plot_own_search_space.py"))["OneLayerSpace"]
+
+
+def test_own_strategy_learns_a_known_reward(own_strategy):
+    strategy = own_strategy()
+    strategy.initialize(TabularSpace().decisions(), np.random.RandomState(0))
+
+    def reward(architecture):
+        return (architecture["n_layers"] == 2) + (architecture["dropout"] == 0.3)
+
+    means = []
+    for _ in range(60):
+        architectures = strategy.ask(8)
+        rewards = np.array([reward(a) for a in architectures], dtype=float)
+        strategy.tell(architectures, rewards)
+        means.append(rewards.mean())
+    assert np.mean(means[-10:]) > 1.3 > np.mean(means[:5])
+
+
+def test_own_strategy_is_told_rewards_during_a_search(own_strategy):
+    X, y = load_iris(return_X_y=True)
+    clf = NASClassifier(strategy=own_strategy(), **QUICK)
+    clf.set_params(strategy__population_size=7).fit(X, y)
+    assert "controller_reward" in clf.history_[-1]
+    assert clf.strategy.population_size == 7
+    assert not hasattr(clf.strategy, "population_"), "fit must not touch parameters"
+
+
+def test_own_space_is_searched_reused_and_copied(own_space):
+    X, y = load_iris(return_X_y=True)
+    clf = NASClassifier(own_space(widths=(4, 8)), **QUICK).fit(X, y)
+    assert set(clf.architecture_) == {"width", "activation"}
+    assert set(clf.search_results_["decision_width"]) <= {4, 8}
+    again = clone(clf).set_params(architecture=clf.architecture_).fit(X, y)
+    assert again.architectures_ == [clf.architecture_] * 2
+    copied = copy.deepcopy(clf)
+    np.testing.assert_array_equal(copied.predict_proba(X), clf.predict_proba(X))
+    with pytest.raises(ValueError, match="architecture belongs to the space"):
+        NASClassifier(architecture=clf.architecture_).fit(X, y)
+
+
+def test_quickstart_prints_what_it_found(capsys):
+    runpy.run_path(str(EXAMPLES / "quickstart.py"))
+    printed = capsys.readouterr().out
+    accuracy = float(printed.split("test accuracy")[1].split()[0])
+    assert accuracy > 0.96
+    assert "Architecture of the 'tabular' space" in printed
