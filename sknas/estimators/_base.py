@@ -18,6 +18,7 @@ from sklearn.utils.validation import (
 from torch import nn
 
 from sknas.architecture import Architecture
+from sknas.estimators._checkpoint import Checkpoint
 from sknas.estimators._columns import (
     Columns,
     find_categorical,
@@ -51,11 +52,11 @@ from sknas.training import (
     single_thread,
 )
 
-SEARCH_EPOCHS = 30
+SEARCH_EPOCHS = 20
 MAX_EPOCHS = 100
 N_CANDIDATES = 48
 SEARCH_STEPS = 1_500  # at most, by default
-TRAINING_STEPS = 8_000
+TRAINING_STEPS = 4_000
 RESERVE = 0.05, 0.2  # share and least seconds of time_limit kept for the end of fit
 
 
@@ -163,12 +164,15 @@ class BaseNAS(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         if goes_on:
             given, space = self.architectures_, self._space
         device = resolve_device(self.device)
-        rng = check_random_state(self.random_state)
-        rng = np.random.RandomState(rng.randint(np.iinfo(np.int32).max))
+        seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
 
         columns, y_kept, weight = self._read_rows(X, y, sample_weight)
         target, attributes = self._encode_y(y_kept)
         columns, target, weight = self._canonical(columns, target, weight, attributes)
+        checkpoint = Checkpoint(
+            self.checkpoint, [self._identity(), columns, target, weight]
+        )
+        rng = np.random.RandomState(checkpoint.step("seed", lambda: seed))
         encoder = self._encoder if goes_on else TableEncoder(self._is_categorical)
         if not goes_on:
             encoder.fit(columns)
@@ -205,6 +209,7 @@ class BaseNAS(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             progress=Progress(self._deadline(started), [*bars, *sklearn_callbacks]),
             callbacks=list(self.callbacks or ()),
             n_jobs=self.n_jobs,
+            checkpoint=checkpoint,
         )
         seed = rng.randint(np.iinfo(np.int32).max)
         with private_random_state(seed, device), single_thread(device):
@@ -214,7 +219,15 @@ class BaseNAS(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         self.net_ = build_net(self)
         for listener in sklearn_callbacks:
             listener.end(lambda: attributes)
+        if not run.progress.stopped:
+            checkpoint.clear()
         return self
+
+    def _identity(self) -> dict:
+        """Give the parameters that decide what a fit comes to."""
+        aside = ("callbacks", "checkpoint", "n_jobs", "time_limit", "verbose")
+        parameters = self.get_params(deep=False)
+        return {name: v for name, v in parameters.items() if name not in aside}
 
     def _deadline(self, started: float) -> float | None:
         """Give the time at which training must end for `fit` to end in time."""

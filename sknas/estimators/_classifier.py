@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import get_scorer
@@ -45,8 +47,8 @@ class NASClassifier(ClassifierMixin, BaseNAS):
         Of a list, each is trained.
 
     search_epochs : int or "auto", default="auto"
-        Epochs of the shared parameters. "auto" is 30, fewer where an epoch has
-        more than 50 steps.
+        Epochs of the shared parameters. "auto" is 20, fewer where an epoch has
+        more than 75 steps.
 
     n_candidates : int or "auto", default="auto"
         How many architectures the strategy proposes in the end, to be ranked on all
@@ -58,7 +60,7 @@ class NASClassifier(ClassifierMixin, BaseNAS):
 
     max_epochs : int or "auto", default="auto"
         Most epochs for which a found network is trained. "auto" is 100, fewer where
-        an epoch has more than 80 steps.
+        an epoch has more than 40 steps.
 
     batch_size : int or "auto", default="auto"
         Rows in a step. "auto" is 32 under 800 rows, 64 under 2,000, 128 under
@@ -96,6 +98,13 @@ class NASClassifier(ClassifierMixin, BaseNAS):
 
     time_limit : float or None, default=None
         Seconds for all of `fit`. The best found in time is trained in time.
+
+    checkpoint : str, path or None, default=None
+        A folder in which the progress of `fit` is kept: what the search found, and
+        each trained network. A fit that was killed goes on from there when it is
+        called again with the same data and parameters. The progress is removed when
+        `fit` is complete. Load progress only from folders that you trust: it is
+        pickled.
 
     callbacks : list of skorch.callbacks.Callback or None, default=None
         skorch callbacks that see the nets of the search and of all trainings.
@@ -207,6 +216,7 @@ class NASClassifier(ClassifierMixin, BaseNAS):
         scoring=None,
         class_weight: dict | str | None = None,
         time_limit: float | None = None,
+        checkpoint: str | os.PathLike | None = None,
         callbacks: list | None = None,
         verbose: int = 0,
         device: str = "auto",
@@ -231,6 +241,7 @@ class NASClassifier(ClassifierMixin, BaseNAS):
         self.scoring = scoring
         self.class_weight = class_weight
         self.time_limit = time_limit
+        self.checkpoint = checkpoint
         self.callbacks = callbacks
         self.verbose = verbose
         self.device = device

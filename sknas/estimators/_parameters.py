@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
+import os
 from collections.abc import Callable, Iterable
 
 import torch
@@ -86,6 +87,10 @@ RULES: dict[str, tuple[str, Callable[[object], bool]]] = {
     "time_limit": (
         "None or a number of seconds above 0",
         lambda v: v is None or (_is_number(v) and v > 0),
+    ),
+    "checkpoint": (
+        "None or the path of a folder",
+        lambda v: v is None or isinstance(v, str | os.PathLike),
     ),
     "callbacks": (
         "None or a list of skorch callbacks (instances, not classes)",

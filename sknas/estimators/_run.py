@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from sknas.architecture import Architecture
+from sknas.estimators._checkpoint import Checkpoint
 from sknas.search import Problem, SearchResult, SearchStrategy, search
 from sknas.spaces import DataSpec, SearchSpace
 from sknas.training import (
@@ -89,6 +90,9 @@ class FitRun:
 
     n_jobs : int or None
         Networks trained at the same time.
+
+    checkpoint : Checkpoint
+        Keeps the progress.
     """
 
     space: SearchSpace
@@ -100,6 +104,12 @@ class FitRun:
     progress: Progress
     callbacks: list
     n_jobs: int | None
+    checkpoint: Checkpoint
+
+    def __post_init__(self) -> None:
+        # of their own, so that training is the same whether the search ran or not
+        seeds = self.random_state.randint(np.iinfo(np.int32).max, size=2)
+        self.search_state, self.training_state = map(np.random.RandomState, seeds)
 
     def search(
         self,
@@ -111,18 +121,20 @@ class FitRun:
     ) -> SearchResult:
         """Search, with the first part held back."""
         train, valid = self.data.split(0)
-        return search(
+        run = partial(
+            search,
             Problem(self.space, self.spec, train, valid, reward, self.recipe),
             strategy,
             search_epochs=search_epochs,
             n_candidates=n_candidates,
             n_best=n_best,
-            random_state=self.random_state,
+            random_state=self.search_state,
             progress=self.progress,
             fitted=self.fitted,
             callbacks=self.callbacks,
             n_jobs=self.n_jobs,
         )
+        return self.checkpoint.step("search", run)
 
     def train(
         self, architectures: list[Architecture], weights: list[Weights] | None = None
@@ -134,7 +146,7 @@ class FitRun:
             if self.recipe.n_iter_no_change is not None
             else self.data.everything,
             self.recipe,
-            random_state=self.random_state,
+            random_state=self.training_state,
             progress=self.progress,
             fitted=lambda networks: self.fitted(
                 list(zip(architectures, networks, strict=False))
@@ -142,6 +154,7 @@ class FitRun:
             weights=weights,
             callbacks=self.callbacks,
             n_jobs=self.n_jobs,
+            step=self.checkpoint.step,
         )
 
     def fitted(self, members: list[Member]) -> dict:

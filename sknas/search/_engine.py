@@ -52,6 +52,7 @@ class SearchResult:
     weights: list[Weights]
     history: list[dict]
     seconds: float = 0.0
+    interrupted: bool = False
 
 
 def search(
@@ -153,6 +154,7 @@ def search(
             {k: v for k, v in row.items() if k != "batches"} for row in net.history
         ],
         seconds=time.monotonic() - started,
+        interrupted=progress.stopped,
     )
 
 

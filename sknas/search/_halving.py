@@ -22,7 +22,7 @@ from sknas.training import (
     train_network,
 )
 
-ROUNDS = ((3, 0.03), (2, 0.05))  # candidates for each of the best, share of max_epochs
+ROUNDS = ((3, 0.02), (2, 0.03))  # candidates for each of the best, share of max_epochs
 SECONDS_SHARE = 0.25  # of the time that is left
 
 

@@ -32,6 +32,7 @@ def train_ensemble(
     weights: list[Weights] | None = None,
     callbacks: list = (),
     n_jobs: int | None = None,
+    step: Callable[[str, Callable], TrainedNetwork] = lambda name, compute: compute(),
 ) -> list[TrainedNetwork]:
     """Train several networks, each on rows of its own.
 
@@ -64,6 +65,9 @@ def train_ensemble(
     n_jobs : int or None, default=None
         Networks trained at the same time.
 
+    step : callable, optional
+        Called with a name and a training, runs it or gives its known result.
+
     Returns
     -------
     members : list of TrainedNetwork
@@ -82,7 +86,7 @@ def train_ensemble(
 
     def task(i: int, **reporting) -> Callable[[], TrainedNetwork]:
         train, valid = split(i)
-        return partial(
+        training = partial(
             train_network,
             builds[i],
             train,
@@ -94,6 +98,7 @@ def train_ensemble(
             seconds=seconds(i if at_once == 1 else 0),
             **reporting,
         )
+        return partial(step, f"network_{i}", training)
 
     def keep(i: int, trained: TrainedNetwork) -> None:
         network = builds[i]().to(recipe.device)

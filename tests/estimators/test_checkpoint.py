@@ -1,0 +1,75 @@
+"""A killed fit goes on from its folder."""
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_iris
+from skorch.callbacks import Callback
+
+from sknas import NASClassifier
+
+QUICK = {
+    "max_epochs": 6,
+    "search_epochs": 3,
+    "n_candidates": 3,
+    "ensemble_size": 3,
+    "random_state": 0,
+}
+X, y = load_iris(return_X_y=True)
+
+
+class Killed(RuntimeError):
+    pass
+
+
+class CountTrainings(Callback):
+    """Counts the nets that begin to train, and kills the fit at one of them."""
+
+    def __init__(self, fatal=None):
+        self.fatal = fatal
+        self.n_trainings = 0
+
+    def on_train_begin(self, net, **kwargs):
+        self.n_trainings += 1
+        if self.n_trainings == self.fatal:
+            raise Killed
+
+
+@pytest.fixture
+def killed(tmp_path):
+    """A folder with the search, and one of three networks."""
+    # the search trains one net, and three candidates for three places are not raced
+    with pytest.raises(Killed):
+        NASClassifier(checkpoint=tmp_path, callbacks=[CountTrainings(3)], **QUICK).fit(
+            X, y
+        )
+    return tmp_path
+
+
+def test_killed_fit_goes_on_to_the_same_result(killed):
+    counted = CountTrainings()
+    clf = NASClassifier(checkpoint=killed, callbacks=[counted], **QUICK).fit(X, y)
+    whole = NASClassifier(**QUICK).fit(X, y)
+    np.testing.assert_array_equal(clf.predict_proba(X), whole.predict_proba(X))
+    assert counted.n_trainings == 2, "only the two networks that were missing"
+    assert clf.architectures_ == whole.architectures_
+
+
+def test_progress_is_removed_when_the_fit_is_complete(killed):
+    assert any(killed.iterdir())
+    NASClassifier(checkpoint=str(killed), **QUICK).fit(X, y)
+    assert not any(killed.iterdir())
+
+
+@pytest.mark.parametrize("change", ["parameters", "data"])
+def test_progress_of_another_fit_is_refused(killed, change):
+    other = {**QUICK, "lr": 0.01} if change == "parameters" else QUICK
+    rows = slice(0, 120) if change == "data" else slice(None)
+    with pytest.raises(ValueError, match="'checkpoint' folder"):
+        NASClassifier(checkpoint=killed, **other).fit(X[rows], y[rows])
+
+
+def test_checkpoint_that_is_a_file_is_refused(tmp_path):
+    file = tmp_path / "file"
+    file.write_text("")
+    with pytest.raises(ValueError, match="'checkpoint' parameter"):
+        NASClassifier(checkpoint=file, **QUICK).fit(X, y)

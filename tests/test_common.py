@@ -1,0 +1,16 @@
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from sknas import NASClassifier
+
+
+@parametrize_with_checks(
+    [
+        NASClassifier(),
+        NASClassifier(strategy="random"),
+        NASClassifier(
+            ensemble_size=1, search_epochs=3, n_candidates=4, max_epochs=30
+        ),
+    ]
+)
+def test_it_keeps_the_contract_of_scikit_learn(estimator, check):
+    check(estimator)

@@ -1,0 +1,82 @@
+import inspect
+
+import pytest
+
+import sknas
+from sknas import modules, search, spaces, training
+
+numpydoc_validate = pytest.importorskip("numpydoc.validate")
+
+INNER_ROOMS = (spaces, search, training, modules)
+
+# GL01 and GL02: where a docstring's text begins and ends; RT02: names of returned
+# values; further sections are up to the author
+IGNORED = {"GL01", "GL02", "RT02", "SA01", "EX01", "ES01"}
+
+
+def is_documented_method(value):
+    kinds = classmethod | staticmethod | property
+    return inspect.isfunction(value) or isinstance(value, kinds)
+
+
+def public_objects():
+    """Give the address of each public class, function and method."""
+    addresses = {}
+    for module in (sknas, *INNER_ROOMS):
+        for name in module.__all__:
+            value = getattr(module, name)
+            if value in addresses.values():
+                continue  # sknas.search.ENAS is sknas.ENAS
+            if not (inspect.isclass(value) or inspect.isfunction(value)):
+                continue
+            address = f"{module.__name__}.{name}"
+            addresses[address] = value
+            if inspect.isclass(value):
+                addresses |= {
+                    f"{address}.{method}": None
+                    for method, member in vars(value).items()
+                    if not method.startswith("_") and is_documented_method(member)
+                }
+    return list(addresses)
+
+
+def may_leave_out_parameters(address):
+    """Whether a base class tells already what goes in and out.
+
+    In the inner rooms only, whose methods are often hooks of torch or skorch.
+    """
+    _, *place, owner, name = address.split(".")
+    room = getattr(sknas, place[0], None) if place else None
+    cls = getattr(room, owner, None)
+    if room not in INNER_ROOMS or not inspect.isclass(cls):
+        return getattr(getattr(room, name, cls), "_is_protocol", False)
+    return any(name in vars(base) for base in cls.__mro__[1:])
+
+
+@pytest.mark.parametrize("address", public_objects())
+def test_docstring_is_valid_numpydoc(address):
+    result = numpydoc_validate.validate(address)
+    ignored = set(IGNORED)
+    if result["type"] == "property":
+        ignored |= {"PR02"}
+    if may_leave_out_parameters(address):
+        ignored |= {"PR01", "RT01"}
+    errors = [f"{code}: {text}" for code, text in result["errors"]]
+    errors = [error for error in errors if error[:4] not in ignored]
+    assert not errors, "\n".join([f"{result['file']}:{result['file_line']}", *errors])
+
+
+def test_every_fitted_attribute_is_documented(fitted_mixed):
+    attributes = [
+        name
+        for name in vars(fitted_mixed)
+        if name.endswith("_") and not name.startswith("_")
+    ]
+    assert {"architecture_", "feature_names_in_"} <= set(attributes)
+    documented = sknas.NASClassifier.__doc__
+    assert [name for name in attributes if name not in documented] == []
+
+
+@pytest.mark.parametrize("module", [sknas, *INNER_ROOMS])
+def test_every_public_name_can_be_imported(module):
+    assert [name for name in module.__all__ if not hasattr(module, name)] == []
