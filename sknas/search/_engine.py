@@ -18,13 +18,17 @@ from sknas.training import (
     BatchIterator,
     Progress,
     ReportEpochs,
+    Schedule,
+    TimeBudget,
     Weights,
     count_parameters,
     network_weights,
     optimizer_arguments,
 )
 
-SECONDS_SHARE = 0.3  # of the time that is left, for training shared parameters
+# of the time that is left: for the shared parameters, then for the ranking
+SECONDS_SHARES = 0.3, 0.1
+LEAST_EPOCHS = 3  # of the shared parameters, for a ranking by them
 
 
 @dataclass
@@ -116,17 +120,24 @@ def search(
         progress,
         fitted,
         callbacks,
-        None if np.isinf(seconds) else started + SECONDS_SHARE * seconds,
+        None if np.isinf(seconds) else TimeBudget(seconds * SECONDS_SHARES[0]),
     )
+    durations = [epoch["dur"] for epoch in net.history if "dur" in epoch]
     proposals = [problem.space.default_architecture()]
-    if not progress.stopped:
+    # shared parameters that have hardly been trained rank nothing
+    is_ranked = len(durations) >= min(LEAST_EPOCHS, search_epochs)
+    if not progress.stopped and is_ranked:
         proposals += strategy.ask(n_candidates - 1)
     elif net.best_architecture_ is not None:
         proposals = [net.best_architecture_]
     proposals = list(dict.fromkeys(proposals))
     candidates = [
         Candidate(architecture, score, count_parameters(problem.build(architecture)))
-        for architecture, score in zip(proposals, net.score(proposals), strict=True)
+        for architecture, score in zip(
+            proposals,
+            net.score(proposals, progress.share(SECONDS_SHARES[1])),
+            strict=False,
+        )
     ]
     if not progress.stopped:
         halve(
@@ -138,6 +149,7 @@ def search(
             fitted,
             callbacks,
             n_jobs,
+            float(np.median(durations)) if durations else 0.0,
         )
     candidates.sort(key=Candidate.order)
     best = candidates[:n_best]
@@ -166,7 +178,7 @@ def _train_shared(
     progress: Progress,
     fitted: Callable,
     callbacks: list,
-    deadline: float | None,
+    budget: TimeBudget | None,
 ) -> SearchNet:
     """Alternate the two phases; see :class:`SearchNet`."""
     recipe = problem.recipe
@@ -176,6 +188,8 @@ def _train_shared(
         best = net.best_architecture_ or problem.space.default_architecture()
         return fitted([(best, _shared_network(problem, net, best))])
 
+    n_steps = len(BatchIterator(problem.train, recipe.batch_size))
+    schedule = Schedule(search_epochs * n_steps, budget=budget)
     progress.begin("search", search_epochs)
     strategy.initialize(decisions, random_state)
     net = SearchNet(
@@ -193,7 +207,7 @@ def _train_shared(
         iterator_train__shuffle=True,
         dataset=Dataset,
         train_split=None,
-        callbacks=[ReportEpochs(progress, fitted_so_far, deadline), *callbacks],
+        callbacks=[schedule, ReportEpochs(progress, fitted_so_far), *callbacks],
         callbacks__print_log=None,
         callbacks__valid_loss=None,
         verbose=0,

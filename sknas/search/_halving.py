@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,6 +16,7 @@ from sknas.training import (
     Progress,
     Recipe,
     TensorTable,
+    TimeBudget,
     TrainedNetwork,
     load_weights,
     predict_logits,
@@ -100,11 +102,13 @@ def halve(
     fitted: Callable[[list[tuple[Architecture, nn.Module]]], dict],
     callbacks: list,
     n_jobs: int | None,
+    epoch_seconds: float,
 ) -> None:
     """Train the best candidates for a while, drop the worse half, train on.
 
-    The candidates keep the weights and scores that they come to. See
-    :func:`sknas.search.search` for the parameters.
+    The candidates keep the weights and scores that they come to. Where the time is
+    too short for half of their epochs, going by `epoch_seconds`, nothing is trained.
+    See :func:`sknas.search.search` for the other parameters.
     """
     recipe = problem.recipe
     rounds = [
@@ -116,9 +120,11 @@ def halve(
     ]
     rounds = [(size, n_epochs) for size, n_epochs in rounds if size > n_best]
     n_trainings = sum(size for size, _ in rounds)
-    if not rounds:
+    needed = epoch_seconds * sum(size * n_epochs for size, n_epochs in rounds)
+    if not rounds or needed / 2 > progress.time_left() * SECONDS_SHARE:
         return
     seconds = progress.time_left() * SECONDS_SHARE / n_trainings
+    deadline = progress.share(SECONDS_SHARE)
     seeds = {c.architecture: int(random_state.randint(2**31 - 1)) for c in candidates}
 
     def fitted_so_far() -> dict:
@@ -143,11 +149,11 @@ def halve(
                 first_epoch=candidate.n_epochs,
                 n_epochs=n_epochs,
                 callbacks=callbacks,
-                seconds=None if np.isinf(seconds) else seconds,
+                budget=None if deadline is None else TimeBudget(seconds),
             )
             for candidate in candidates[:size]
         ]
-        results = run_tasks(tasks, n_jobs, progress, fitted_so_far)
+        results = run_tasks(tasks, n_jobs, progress, fitted_so_far, deadline)
         for candidate, trained in zip(candidates[:size], results, strict=False):
             candidate.trained = trained
             candidate.n_epochs += trained.n_epochs
@@ -155,7 +161,8 @@ def halve(
             network = problem.build(candidate.architecture)
             load_weights(network, trained.weights)
             candidate.scores.append(_own_score(problem, network.eval()))
-        if progress.stopped:
+        is_late = deadline is not None and time.monotonic() > deadline
+        if progress.stopped or is_late:
             break
     if progress.end(fitted_so_far):
         progress.stopped = True

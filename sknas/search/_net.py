@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -91,6 +92,10 @@ class SearchNet(InMemoryNet):
             "optimizer", self.module_.named_parameters()
         )
         self.optimizer_ = self.optimizer(*args, **kwargs)
+        if self.strategy.controller_ is not None:
+            # skorch has moved it with the other modules, but a policy is too small
+            # for a GPU, and its strategy works on the CPU
+            self.strategy.controller_.cpu()
         if self.strategy.optimizer_ is not None:
             self.controller_optimizer_ = self.strategy.optimizer_
         return self
@@ -182,7 +187,9 @@ class SearchNet(InMemoryNet):
         inputs, target = batch
         return self.reward(self._logits(architectures, inputs), *target)
 
-    def score(self, architectures: list[Architecture]) -> np.ndarray:
+    def score(
+        self, architectures: list[Architecture], deadline: float | None = None
+    ) -> np.ndarray:
         """Give the rewards of architectures on the whole held-back part.
 
         Parameters
@@ -190,10 +197,14 @@ class SearchNet(InMemoryNet):
         architectures : list of Architecture
             The architectures.
 
+        deadline : float or None, default=None
+            When to leave it at those that were scored by then.
+
         Returns
         -------
-        rewards : ndarray of shape (n_architectures,)
-            Their rewards with the shared parameters.
+        rewards : ndarray of shape (n_scored,)
+            Rewards with the shared parameters: of all architectures, or of the first
+            ones if time was short.
         """
         self._set_training(False)
         inputs, target = self.dataset_valid[:]
@@ -207,6 +218,8 @@ class SearchNet(InMemoryNet):
                 for i in range(0, len(self.dataset_valid), PREDICTION_ROWS)
             ]
             rewards.append(self.reward(torch.cat(parts, dim=1), *target))
+            if deadline is not None and time.monotonic() > deadline:
+                break
         return np.concatenate(rewards)
 
     def __getstate__(self):

@@ -27,7 +27,7 @@ from sknas.spaces._base import DataSpec, SearchSpace
 
 N_DIMENSIONS = 8  # of a number's embedding
 N_FREQUENCIES = 8  # of the periodic embedding
-MAX_EMBEDDED_UNITS = 4096  # of all numbers' embeddings together
+MAX_EMBEDDED_UNITS = 256  # of all numbers' embeddings together, if they are many
 
 
 def _piecewise_linear(spec: DataSpec, n_dimensions: int) -> nn.Module:

@@ -17,6 +17,7 @@ from sknas.training._progress import (
     ReportEpochs,
     StopTraining,
 )
+from sknas.training._schedule import Schedule, TimeBudget
 from sknas.training._train import (
     PREDICTION_ROWS,
     Recipe,
@@ -42,8 +43,10 @@ __all__ = [
     "ProgressBars",
     "Recipe",
     "ReportEpochs",
+    "Schedule",
     "StopTraining",
     "TensorTable",
+    "TimeBudget",
     "TrainedNetwork",
     "TrainingNet",
     "Weights",

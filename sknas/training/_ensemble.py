@@ -9,8 +9,9 @@ import numpy as np
 from joblib import effective_n_jobs
 from torch import nn
 
-from sknas.training._data import TensorTable
+from sknas.training._data import BatchIterator, TensorTable
 from sknas.training._progress import Progress
+from sknas.training._schedule import TimeBudget
 from sknas.training._train import (
     Recipe,
     TrainedNetwork,
@@ -19,6 +20,8 @@ from sknas.training._train import (
     run_tasks,
     train_network,
 )
+
+LEAST_EPOCHS = 10  # of a network, at the cost of those that would follow
 
 
 def train_ensemble(
@@ -79,13 +82,18 @@ def train_ensemble(
     at_once = min(effective_n_jobs(n_jobs), n_members)
     done: list[nn.Module] = []
 
-    def seconds(i: int) -> float | None:
-        left = progress.time_left()
-        waves = -(-(n_members - i) // at_once)
-        return None if np.isinf(left) else max(left, 0.0) / waves
+    def budget(i: int, n_steps: int) -> TimeBudget | None:
+        left = max(progress.time_left(), 0.0)
+        if np.isinf(left):
+            return None
+        if at_once > 1:
+            return TimeBudget(left / -(-n_members // at_once))
+        # one network that is trained is better than several that are not
+        return TimeBudget(left / (n_members - i), left, LEAST_EPOCHS * n_steps)
 
     def task(i: int, **reporting) -> Callable[[], TrainedNetwork]:
         train, valid = split(i)
+        n_steps = len(BatchIterator(train, recipe.batch_size))
         training = partial(
             train_network,
             builds[i],
@@ -95,7 +103,7 @@ def train_ensemble(
             seeds[i],
             weights=weights[i] if weights is not None else None,
             callbacks=callbacks,
-            seconds=seconds(i if at_once == 1 else 0),
+            budget=budget(i, n_steps),
             **reporting,
         )
         return partial(step, f"network_{i}", training)

@@ -87,6 +87,12 @@ class Progress:
             float("inf") if self.deadline is None else self.deadline - time.monotonic()
         )
 
+    def share(self, part: float) -> float | None:
+        """Give the time by which a part of the time left is used up, if it is."""
+        if self.deadline is None:
+            return None
+        return time.monotonic() + part * max(self.time_left(), 0.0)
+
     def begin(self, name: str, n_steps: int) -> None:
         """Tell that a task begins."""
         for listener in self.listeners:
@@ -106,32 +112,18 @@ class ReportEpochs(Callback):
 
     Parameters
     ----------
-    progress : Progress or None
-        Whom to tell; None where the net trains in another process.
+    progress : Progress
+        Whom to tell.
 
     fitted : callable
         Called with the net, gives the attributes of an estimator fitted so far.
-
-    deadline : float or None, default=None
-        When the net must stop, on the clock of :func:`time.monotonic`.
     """
 
-    def __init__(
-        self,
-        progress: Progress | None,
-        fitted: Callable[[object], dict] | None = None,
-        deadline: float | None = None,
-    ) -> None:
+    def __init__(self, progress: Progress, fitted: Callable[[object], dict]) -> None:
         self.progress = progress
         self.fitted = fitted
-        self.deadline = deadline
-
-    def on_batch_end(self, net, training=False, **kwargs) -> None:
-        """Stop in the middle of an epoch when time is up."""
-        if training and self.deadline is not None and time.monotonic() > self.deadline:
-            raise StopTraining
 
     def on_epoch_end(self, net, **kwargs) -> None:
         """Tell, and stop if a listener asks for it."""
-        if self.progress is not None and self.progress.step(lambda: self.fitted(net)):
+        if self.progress.step(lambda: self.fitted(net)):
             raise StopTraining

@@ -1,20 +1,54 @@
-"""The learning rate's course."""
+"""The course of a training: its learning rate, and its time."""
 
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 
 from skorch.callbacks import Callback
 
+from sknas.training._progress import StopTraining
+
 WARM_UP_STEPS = 20
+MEASURED_STEPS = 5  # after which a step's time is known
 
 
-class SquareRootDecay(Callback):
-    """Sets the learning rate before each step: warm-up, then a square-root decay.
+@dataclass
+class TimeBudget:
+    """How long a training may take.
 
-    A linear warm-up, then the root of the share of the training that is left. It
-    writes to the optimizer directly, since torch's schedulers take as long as a
-    tenth of a small network's step.
+    Parameters
+    ----------
+    seconds : float
+        The time that it has.
+
+    limit : float, default=0.0
+        The time that it may have, if it needs more for `least_steps`.
+
+    least_steps : int, default=0
+        Steps without which a training is not worth its while.
+    """
+
+    seconds: float
+    limit: float = 0.0
+    least_steps: int = 0
+
+    def used(self, elapsed: float, step: int) -> float:
+        """Give the share of the budget that was used in some time and steps."""
+        seconds = self.seconds
+        if step >= MEASURED_STEPS:
+            needed = self.least_steps * elapsed / step
+            seconds = max(seconds, min(needed, self.limit))
+        return elapsed / max(seconds, 1e-9)
+
+
+class Schedule(Callback):
+    """Sets the learning rate before each step, and stops when time is up.
+
+    A linear warm-up, then the square root of the share of the training that is
+    left, counted in steps, or in time where that runs out sooner. It writes to the
+    optimizer directly, since torch's schedulers take as long as a tenth of a small
+    network's step.
 
     Parameters
     ----------
@@ -22,37 +56,54 @@ class SquareRootDecay(Callback):
         Steps of the whole training.
 
     first_step : int, default=0
-        Steps that were taken before.
+        Steps of it that were taken before.
 
-    seconds : float or None, default=None
-        Time of the training; where it runs out before the steps do, it is time that
-        counts.
+    budget : TimeBudget or None, default=None
+        Its time.
+
+    is_whole : bool, default=True
+        Whether the training is to be complete when its time is up. If not, time
+        only cuts it off.
     """
 
     def __init__(
-        self, n_steps: int, first_step: int = 0, seconds: float | None = None
+        self,
+        n_steps: int,
+        first_step: int = 0,
+        budget: TimeBudget | None = None,
+        is_whole: bool = True,
     ) -> None:
         self.n_steps = n_steps
         self.first_step = first_step
-        self.seconds = seconds
+        self.budget = budget
+        self.is_whole = is_whole
 
     def on_train_begin(self, net, **kwargs) -> None:
         """Begin to count."""
-        self.step_ = self.first_step
+        self.step_ = 0
         self.started_ = time.monotonic()
 
     def on_batch_begin(self, net, training=False, **kwargs) -> None:
         """Set the learning rate of the step to come."""
         if not training:
             return
-        lr = net.lr * self.factor(self.step_, time.monotonic() - self.started_)
+        lr = net.lr * self.factor(self.step_, self._used())
         for group in net.optimizer_.param_groups:
             group["lr"] = lr
         self.step_ += 1
 
-    def factor(self, step: int, elapsed: float) -> float:
-        """Give the learning rate's factor for a step, and a time since the start."""
-        done = step / self.n_steps
-        if self.seconds is not None:
-            done = max(done, elapsed / self.seconds)
+    def on_batch_end(self, net, training=False, **kwargs) -> None:
+        """Stop, in the middle of an epoch, when time is up."""
+        if training and self._used() >= 1:
+            raise StopTraining
+
+    def factor(self, step: int, used: float) -> float:
+        """Give the learning rate's factor, after some steps and some of the time."""
+        step += self.first_step
+        done = max(step / self.n_steps, used if self.is_whole else 0.0)
         return min((step + 1) / WARM_UP_STEPS, 1.0) * max(1 - done, 0.0) ** 0.5
+
+    def _used(self) -> float:
+        if self.budget is None:
+            return 0.0
+        return self.budget.used(time.monotonic() - self.started_, self.step_)

@@ -21,7 +21,7 @@ from sknas.training._data import BatchIterator, TensorTable
 from sknas.training._isolation import private_random_state, single_thread
 from sknas.training._net import TrainingNet, optimizer_arguments
 from sknas.training._progress import Progress, ReportEpochs
-from sknas.training._schedule import SquareRootDecay
+from sknas.training._schedule import Schedule, TimeBudget
 
 Weights = dict[str, np.ndarray]
 
@@ -91,7 +91,7 @@ def train_network(
     callbacks: list = (),
     progress: Progress | None = None,
     fitted: Callable[[object], dict] | None = None,
-    seconds: float | None = None,
+    budget: TimeBudget | None = None,
 ) -> TrainedNetwork:
     """Train one network.
 
@@ -127,8 +127,8 @@ def train_network(
     fitted : callable or None, default=None
         See :class:`ReportEpochs`.
 
-    seconds : float or None, default=None
-        Stop after so many seconds with the best so far.
+    budget : TimeBudget or None, default=None
+        How long it may take.
 
     Returns
     -------
@@ -136,14 +136,13 @@ def train_network(
         The weights of the best epoch, and what led there.
     """
     started = time.monotonic()
-    deadline = None if seconds is None else started + seconds
     n_steps = len(BatchIterator(train, recipe.batch_size))
     own_callbacks = [
-        SquareRootDecay(
+        Schedule(
             recipe.max_epochs * n_steps,
             first_epoch * n_steps,
-            # a training in rounds is to be cut by epochs, not slowed down by time
-            seconds if n_epochs is None else None,
+            budget,
+            is_whole=n_epochs is None,
         )
     ]
     if valid is not None:
@@ -155,8 +154,8 @@ def train_network(
                 sink=noop,
             )
         )
-    if progress is not None or deadline is not None:
-        own_callbacks.append(ReportEpochs(progress, fitted, deadline))
+    if progress is not None:
+        own_callbacks.append(ReportEpochs(progress, fitted))
     with private_random_state(seed, recipe.device), single_thread(recipe.device):
         network = build()
         if weights is not None:
@@ -204,6 +203,7 @@ def run_tasks(
     n_jobs: int | None,
     progress: Progress,
     fitted: Callable[[], dict],
+    deadline: float | None = None,
 ) -> Iterator[TrainedNetwork]:
     """Run trainings, at the same time if so wished, and report each as a step.
 
@@ -221,6 +221,9 @@ def run_tasks(
     fitted : callable
         Gives the attributes of an estimator that is fitted so far.
 
+    deadline : float or None, default=None
+        When to begin no more of them, on the clock of :func:`time.monotonic`.
+
     Yields
     ------
     trained : TrainedNetwork
@@ -235,7 +238,8 @@ def run_tasks(
         for trained in results:
             progress.stopped |= trained.interrupted
             yield trained
-            if progress.step(fitted) or progress.stopped:
+            is_late = deadline is not None and time.monotonic() > deadline
+            if progress.step(fitted) or progress.stopped or is_late:
                 return
     except KeyboardInterrupt:
         progress.stopped = True
