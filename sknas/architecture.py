@@ -47,8 +47,10 @@ class Decision:
     def __post_init__(self) -> None:
         if not self.options:
             raise ValueError(f"decision {self.name!r} needs at least one option.")
-        if len(set(map(repr, self.options))) < len(self.options):
-            raise ValueError(f"decision {self.name!r} has the same option twice.")
+        if len(set(self.options)) < len(self.options):
+            raise ValueError(
+                f"decision {self.name!r} has the same option twice: {self.options}."
+            )
         if self.kind not in ("operation", "index"):
             raise ValueError(
                 f"decision {self.name!r}: kind must be 'operation' or 'index', "
@@ -104,7 +106,8 @@ class Architecture(Mapping):
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError("an Architecture cannot be changed; make a new one.")
 
-    __delattr__ = None
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError("an Architecture cannot be changed; make a new one.")
 
     def __reduce__(self) -> tuple:
         return Architecture, (self._space, self._choices)
@@ -339,6 +342,6 @@ class Decisions(Sequence):
         columns = []
         for decision in self._decisions:
             size = len(decision.options)
-            deals = [rng.permutation(size) for _ in range(-(-n // size))]
+            deals = [rng.permutation(size) for _ in range(n // size + 1)]
             columns.append(np.concatenate(deals)[:n])
         return [self.architecture(row) for row in zip(*columns, strict=True)]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-LEVELS = 256  # a rate is rounded to a multiple of 1 / LEVELS
+LEVELS = 256  # a rate is rounded to a multiple of 1 / LEVELS, below 1
 
 
 def random_bytes(shape: Sequence[int], device: torch.device) -> Tensor:
@@ -35,7 +35,7 @@ class SharedDropout(nn.Module):
 
     def __init__(self, rate: float) -> None:
         super().__init__()
-        self.n_dropped = round(rate * LEVELS)
+        self.n_dropped = min(round(rate * LEVELS), LEVELS - 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Drop units of a tensor of shape (n_heads, n_rows, n_units)."""

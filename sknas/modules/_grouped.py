@@ -17,8 +17,9 @@ from torch import Tensor
 @lru_cache(maxsize=4096)
 def unit_mask(widths: tuple[int, ...], n_units: int, device: torch.device) -> Tensor:
     """Give ones for the first ``widths[g]`` units: shape (n_groups, 1, n_units)."""
-    width = torch.tensor(widths).view(-1, 1, 1)
-    return (torch.arange(n_units) < width).float().to(device)
+    with torch.inference_mode(False):  # what is cached must serve training too
+        width = torch.tensor(widths).view(-1, 1, 1)
+        return (torch.arange(n_units) < width).float().to(device)
 
 
 def masked_layer_norm(

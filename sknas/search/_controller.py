@@ -57,9 +57,9 @@ class Controller(nn.Module):
         self.heads = nn.Parameter(
             torch.empty(len(n_options), max(n_options), hidden_size)
         )
-        self.anchor_key = nn.Linear(hidden_size, hidden_size, bias=False)
-        self.anchor_query = nn.Linear(hidden_size, hidden_size, bias=False)
-        self.anchor_score = nn.Linear(hidden_size, 1, bias=False)
+        nodes = {o for d in decisions if d.kind == "index" for o in d.options}
+        if nodes:
+            self._add_anchors(nodes, hidden_size)
         for parameter in self.parameters():
             nn.init.uniform_(parameter, -INITIAL_RANGE, INITIAL_RANGE)
         offered = torch.arange(max(n_options)) < torch.tensor(n_options)[:, None]
@@ -77,6 +77,17 @@ class Controller(nn.Module):
             )
             for decision in decisions
         ]
+
+    def _add_anchors(self, nodes: set, hidden_size: int) -> None:
+        """Add what compares the state with the states at earlier nodes."""
+        self.anchor_key = nn.Linear(hidden_size, hidden_size, bias=False)
+        self.anchor_query = nn.Linear(hidden_size, hidden_size, bias=False)
+        self.anchor_score = nn.Linear(hidden_size, 1, bias=False)
+        # nodes that no decision belongs to, such as inputs, have states to be learnt
+        given = nodes - {decision.node for decision in self.decisions}
+        self.given_states = nn.ParameterDict(
+            {str(node): nn.Parameter(torch.empty(hidden_size)) for node in given}
+        )
 
     @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
@@ -169,11 +180,13 @@ class Controller(nn.Module):
         if decision.kind == "operation":
             return self._squash(outputs[i] @ self.heads[i].T, self.offered[i])
         anchors = {d.node: outputs[j] for j, d in enumerate(self.decisions[:i])}
-        # nodes without decisions of their own, such as inputs, have no state
-        nothing = torch.zeros_like(outputs[i])
-        keys = [
-            self.anchor_key(anchors.get(node, nothing)) for node in decision.options
+        states = [
+            anchors[node]
+            if node in anchors
+            else self.given_states[str(node)].expand_as(outputs[i])
+            for node in decision.options
         ]
+        keys = [self.anchor_key(state) for state in states]
         query = self.anchor_query(outputs[i])
         scores = [self.anchor_score((key + query).tanh()) for key in keys]
         padding = self.offered.shape[1] - len(scores)

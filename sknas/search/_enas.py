@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numbers
+
 import numpy as np
 import torch
 from torch import nn
@@ -105,37 +107,39 @@ class ENAS(SearchStrategy):
             int(random_state.randint(np.iinfo(np.int32).max))
         )
         self.controller_ = Controller(
-            decisions, self.controller_hidden_size, self.temperature, self.tanh_constant
+            decisions,
+            int(self.controller_hidden_size),
+            float(self.temperature),
+            float(self.tanh_constant),
         )
         self.optimizer_ = torch.optim.Adam(
             self.controller_.parameters(), lr=self.controller_lr
         )
         self.baseline_ = None
-        self.spread_ = None
+        self.variance_ = None
 
     def _check_parameters(self) -> None:
-        positive = (
-            "controller_lr",
-            "temperature",
-            "tanh_constant",
-            "max_gradient_norm",
-        )
-        counts = ("controller_hidden_size", "updates_per_epoch", "samples_per_update")
-        for names, kind, rule, is_right in (
-            (positive, (int, float), "a number above 0", lambda value: value > 0),
-            (counts, int, "an integer from 1 up", lambda value: value >= 1),
-            (("entropy_weight",), (int, float), "a number from 0 up", lambda v: v >= 0),
-            (
-                ("baseline_decay",),
-                (int, float),
-                "from 0 to below 1",
-                lambda v: 0 <= v < 1,
-            ),
-        ):
-            for name in names:
-                value = getattr(self, name)
-                if not isinstance(value, kind) or not is_right(value):
-                    raise ValueError(f"{name} of ENAS must be {rule}, got {value!r}.")
+        integer, real = numbers.Integral, numbers.Real
+        above_zero = real, "a number above 0", lambda value: value > 0
+        count = integer, "an integer from 1 up", lambda value: value >= 1
+        for name, (kind, rule, is_right) in {
+            "controller_hidden_size": count,
+            "controller_lr": above_zero,
+            "temperature": above_zero,
+            "tanh_constant": above_zero,
+            "entropy_weight": (real, "a number from 0 up", lambda value: value >= 0),
+            "baseline_decay": (real, "from 0 to below 1", lambda value: 0 <= value < 1),
+            "max_gradient_norm": above_zero,
+            "updates_per_epoch": count,
+            "samples_per_update": count,
+        }.items():
+            value = getattr(self, name)
+            if (
+                not isinstance(value, kind)
+                or isinstance(value, bool)
+                or not is_right(value)
+            ):
+                raise ValueError(f"{name} of ENAS must be {rule}, got {value!r}.")
 
     def ask(self, n: int) -> list[Architecture]:
         """Sample from the policy; see the base class."""
@@ -147,17 +151,13 @@ class ENAS(SearchStrategy):
     ) -> dict[str, float]:
         """Take one step of REINFORCE; see the base class."""
         rewards = np.asarray(rewards, dtype=np.float64)
-        mean = float(rewards.mean())
-        if self.baseline_ is None:
-            self.baseline_ = mean
-            self.spread_ = float(rewards.std())
-        advantage = rewards - self.baseline_
-        if self.normalize_advantage:
-            advantage = advantage / (self.spread_ + 1e-8)
-        decay = self.baseline_decay
-        self.baseline_ = decay * self.baseline_ + (1 - decay) * mean
-        self.spread_ = decay * self.spread_ + (1 - decay) * float(rewards.std())
-
+        is_finite = np.isfinite(rewards)  # a network that diverged teaches nothing
+        if not is_finite.any():
+            return {}
+        architectures = [
+            a for a, kept in zip(architectures, is_finite, strict=True) if kept
+        ]
+        advantage = self._advantage(rewards[is_finite])
         indices = torch.tensor([self.decisions_.indices(a) for a in architectures])
         log_probability, entropy = self.controller_.evaluate(indices)
         advantage = torch.tensor(advantage, dtype=log_probability.dtype)
@@ -171,7 +171,24 @@ class ENAS(SearchStrategy):
         self.optimizer_.step()
         return {
             "loss": loss.item(),
-            "reward": mean,
+            "reward": float(rewards[is_finite].mean()),
             "entropy": entropy.mean().item(),
             "gradient_norm": norm.item(),
         }
+
+    def _advantage(self, rewards: np.ndarray) -> np.ndarray:
+        """Take the baseline off, and move it on."""
+        mean = float(rewards.mean())
+        if self.baseline_ is None:
+            self.baseline_ = mean
+        advantage = rewards - self.baseline_
+        variance = float(np.square(advantage).mean())
+        if self.variance_ is None:
+            self.variance_ = variance
+        decay = self.baseline_decay
+        self.baseline_ = decay * self.baseline_ + (1 - decay) * mean
+        self.variance_ = decay * self.variance_ + (1 - decay) * variance
+        if self.normalize_advantage and variance > 0:
+            # the batch's own spread where it is greater: no step is then too long
+            advantage = advantage / max(self.variance_, variance) ** 0.5
+        return advantage

@@ -154,7 +154,7 @@ def halve(
             for candidate in candidates[:size]
         ]
         results = run_tasks(tasks, n_jobs, progress, fitted_so_far, deadline)
-        for candidate, trained in zip(candidates[:size], results, strict=False):
+        for trained, candidate in zip(results, candidates[:size], strict=False):
             candidate.trained = trained
             candidate.n_epochs += trained.n_epochs
             candidate.seconds += trained.seconds
@@ -162,7 +162,7 @@ def halve(
             load_weights(network, trained.weights)
             candidate.scores.append(_own_score(problem, network.eval()))
         is_late = deadline is not None and time.monotonic() > deadline
-        if progress.stopped or is_late:
+        if progress.stopped or progress.task_stopped or is_late:
             break
     if progress.end(fitted_so_far):
         progress.stopped = True

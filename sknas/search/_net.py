@@ -135,7 +135,7 @@ class SearchNet(InMemoryNet):
             self._set_training(False)
             self.run_single_epoch(
                 iterator,
-                training=True,
+                training=False,  # the shared network only answers
                 prefix="controller",
                 step_fn=self.controller_step,
             )
@@ -228,3 +228,11 @@ class SearchNet(InMemoryNet):
         for name in ("_draws", "_records"):
             state.pop(name, None)
         return state
+
+    def __setstate__(self, state):
+        """Let the strategy have the net's controller, not a copy."""
+        super().__setstate__(state)
+        if self.strategy.controller_ is not None:
+            self.strategy.controller_ = self.controller_
+        if self.strategy.optimizer_ is not None:
+            self.strategy.optimizer_ = self.controller_optimizer_

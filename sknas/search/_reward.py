@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 
 import numpy as np
@@ -50,12 +51,17 @@ class ScorerReward:
     def __init__(self, scorer: Callable, classes: np.ndarray) -> None:
         self.scorer = scorer
         self.classes = classes
+        # a scorer of the user's own may be any callable(estimator, X, y)
+        parameters = inspect.signature(scorer).parameters
+        self.takes_weights = "sample_weight" in parameters
 
     def __call__(self, logits: Tensor, target: Tensor, weight: Tensor) -> np.ndarray:
         """Give the reward of each architecture; see :class:`NegativeLogLoss`."""
         y = self.classes[target.cpu().numpy()]
         weight = weight.cpu().numpy()
-        arguments = {} if np.ptp(weight) == 0 else {"sample_weight": weight}
+        arguments = {}
+        if self.takes_weights and np.ptp(weight) > 0:
+            arguments["sample_weight"] = weight
         rows = np.empty((len(y), 0))
         rewards = []
         for own in logits:

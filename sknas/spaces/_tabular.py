@@ -2,59 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
+import numbers
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import nn
 
 from sknas.architecture import Architecture, Decision, Decisions
-from sknas.modules import (
-    ACTIVATIONS,
-    OneHotColumns,
-    OutputHeads,
-    PeriodicEmbedding,
-    PiecewiseLinearEmbedding,
-    ScaledLinear,
-    SharedDropout,
-    apply_by_option,
-    masked_layer_norm,
-    unit_mask,
-)
+from sknas.modules import ACTIVATIONS
 from sknas.spaces._base import DataSpec, SearchSpace
-
-N_DIMENSIONS = 8  # of a number's embedding
-N_FREQUENCIES = 8  # of the periodic embedding
-MAX_EMBEDDED_UNITS = 256  # of all numbers' embeddings together, if they are many
+from sknas.spaces._tabular_networks import EMBEDDINGS, TabularNetwork, TabularSupernet
 
 
-def _piecewise_linear(spec: DataSpec, n_dimensions: int) -> nn.Module:
-    return PiecewiseLinearEmbedding(spec.quantiles, n_dimensions)
+def _is_count(value: object) -> bool:
+    is_integer = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    return is_integer and value >= 1
 
 
-def _periodic(spec: DataSpec, n_dimensions: int) -> nn.Module:
-    return PeriodicEmbedding(spec.n_numeric, N_FREQUENCIES, n_dimensions)
+def _is_rate(value: object) -> bool:
+    is_real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    return is_real and 0 <= value < 1
 
 
-EMBEDDINGS = {"piecewise_linear": _piecewise_linear, "periodic": _periodic}
-NORMALIZATIONS = ("none", "layer")
+def _one_of(names: Iterable[str]) -> tuple[str, Callable[[object], bool]]:
+    names = list(names)
+    return f"one of {names}", lambda value: isinstance(value, str) and value in names
 
 
-def build_embedding(name: str, spec: DataSpec) -> nn.Module | None:
-    """Build the embedding of the numeric inputs; none where there are none."""
-    if name == "none" or spec.n_numeric == 0:
-        return None
-    n_dimensions = max(1, min(N_DIMENSIONS, MAX_EMBEDDED_UNITS // spec.n_numeric))
-    return EMBEDDINGS[name](spec, n_dimensions)
-
-
-def join_inputs(numeric: Tensor, encoded: Tensor) -> Tensor:
-    """Put numbers and encoded categories side by side, if there are both."""
-    if encoded.shape[-1] == 0:
-        return numeric
-    return torch.cat([numeric, encoded], dim=-1)
+# what the options of each parameter must be: in words, and as a test
+OPTION_RULES: dict[str, tuple[str, Callable[[object], bool]]] = {
+    "numeric_embeddings": _one_of([*EMBEDDINGS, "none"]),
+    "normalizations": _one_of(["none", "layer"]),
+    "dropouts": ("a number from 0 to below 1", _is_rate),
+    "depths": ("an integer from 1 up", _is_count),
+    "activations": _one_of(ACTIVATIONS),
+    "widths": ("an integer from 1 up", _is_count),
+    "skips": ("True or False", lambda value: isinstance(value, bool)),
+}
 
 
 class TabularSpace(SearchSpace):
@@ -124,57 +109,53 @@ class TabularSpace(SearchSpace):
         decisions : Decisions
             The decisions of a layer count only where the network is that deep.
         """
-        self._check_options()
+        options = self._options()
+        depths = options["depths"]
         decisions = [
-            Decision("numeric_embedding", tuple(self.numeric_embeddings)),
-            Decision("normalization", tuple(self.normalizations)),
-            Decision("dropout", tuple(self.dropouts)),
-            Decision("n_layers", tuple(self.depths)),
+            Decision("numeric_embedding", options["numeric_embeddings"]),
+            Decision("normalization", options["normalizations"]),
+            Decision("dropout", options["dropouts"]),
+            Decision("n_layers", depths),
         ]
-        for layer in range(1, max(self.depths) + 1):
-            deep = ("n_layers", tuple(d for d in self.depths if d >= layer))
+        for layer in range(1, max(depths) + 1):
+            deep = ("n_layers", tuple(d for d in depths if d >= layer))
+            of_layer = {
+                "activation": options["activations"],
+                "width": options["widths"],
+                "skip": options["skips"],
+            }
             decisions += [
-                Decision(
-                    f"activation_{layer}", tuple(self.activations), active_if=deep
-                ),
-                Decision(f"width_{layer}", tuple(self.widths), active_if=deep),
+                Decision(f"{name}_{layer}", choices, active_if=deep)
+                for name, choices in of_layer.items()
+                if layer > 1 or name != "skip"
             ]
-            if layer > 1:
-                decisions.append(
-                    Decision(f"skip_{layer}", tuple(self.skips), active_if=deep)
-                )
         return Decisions(self.name, decisions)
 
-    def _check_options(self) -> None:
-        for parameter, allowed in {
-            "numeric_embeddings": (*EMBEDDINGS, "none"),
-            "normalizations": NORMALIZATIONS,
-            "activations": tuple(ACTIVATIONS),
-            "skips": (False, True),
-        }.items():
-            wrong = [o for o in getattr(self, parameter) if o not in allowed]
-            if wrong:
-                raise ValueError(
-                    f"{parameter} of TabularSpace must be chosen from {list(allowed)}, "
-                    f"got {wrong}."
-                )
-        for parameter in ("depths", "widths"):
-            value = getattr(self, parameter)
-            if not all(isinstance(v, int) and v >= 1 for v in value):
-                raise ValueError(
-                    f"{parameter} of TabularSpace must hold integers from 1 up, got "
-                    f"{value!r}."
-                )
-        if not all(0 <= rate < 1 for rate in self.dropouts):
+    def _options(self) -> dict[str, tuple]:
+        """Check the parameters; give their options as plain Python values."""
+        n_heads = self.n_heads
+        if not _is_count(n_heads):
             raise ValueError(
-                "dropouts of TabularSpace must hold numbers from 0 to below 1, got "
-                f"{self.dropouts!r}."
+                "n_heads of TabularSpace must be an integer from 1 up, got "
+                f"{n_heads!r}."
             )
-        if not (isinstance(self.n_heads, int) and self.n_heads >= 1):
-            raise ValueError(
-                f"n_heads of TabularSpace must be an integer from 1 up, got "
-                f"{self.n_heads!r}."
+        options = {}
+        for name, (rule, is_right) in OPTION_RULES.items():
+            values = getattr(self, name)
+            if (
+                not isinstance(values, tuple | list)
+                or not values
+                or not all(map(is_right, values))
+                or len(set(values)) < len(values)
+            ):
+                raise ValueError(
+                    f"{name} of TabularSpace must be a tuple of one or more different "
+                    f"options, each {rule}. Got {values!r}."
+                )
+            options[name] = tuple(
+                v.item() if isinstance(v, np.generic) else v for v in values
             )
+        return options
 
     def supernet(self, spec: DataSpec) -> TabularSupernet:
         """Build the network that shares its parameters; see the base class."""
@@ -253,211 +234,3 @@ class TabularSpace(SearchSpace):
         sums = {f"layer_{name[4:]}": name for name in nodes if name.startswith("add_")}
         edges = [(s if t == sums.get(s) else sums.get(s, s), t) for s, t in edges]
         return nodes, edges
-
-
-class TabularNetwork(nn.Module):
-    """The stand-alone network of one architecture of the tabular space.
-
-    Parameters
-    ----------
-    architecture : Architecture
-        The architecture.
-
-    spec : DataSpec
-        What the data look like.
-
-    n_heads : int
-        Number of predictors that share the matrices.
-    """
-
-    def __init__(
-        self, architecture: Architecture, spec: DataSpec, n_heads: int
-    ) -> None:
-        super().__init__()
-        depth = architecture["n_layers"]
-        widths = [architecture[f"width_{k}"] for k in range(1, depth + 1)]
-        self.one_hot = OneHotColumns(spec.category_sizes)
-        n_inputs = spec.n_numeric + self.one_hot.n_outputs
-        self.input = ScaledLinear(n_inputs, widths[0], n_heads, random_signs=True)
-        self.embedding = build_embedding(architecture["numeric_embedding"], spec)
-        if self.embedding is not None:
-            self.embedded_input = ScaledLinear(
-                self.embedding.n_outputs,
-                widths[0],
-                n_heads,
-                random_signs=True,
-                bias=False,
-            )
-        self.layers = nn.ModuleDict(
-            {
-                str(k): ScaledLinear(widths[k - 2], widths[k - 1], n_heads)
-                for k in range(2, depth + 1)
-            }
-        )
-        self.norms = nn.ModuleDict()
-        if architecture["normalization"] == "layer":
-            self.norms.update(
-                {str(k): nn.LayerNorm(widths[k - 1]) for k in range(1, depth + 1)}
-            )
-        self.activations = [
-            ACTIVATIONS[architecture[f"activation_{k}"]] for k in range(1, depth + 1)
-        ]
-        self.skips = [architecture.get(f"skip_{k}", False) for k in range(1, depth + 1)]
-        self.dropout = SharedDropout(architecture["dropout"])
-        self.head = OutputHeads(widths[-1], spec.n_outputs, n_heads)
-
-    def forward(self, numeric: Tensor, categorical: Tensor) -> Tensor:
-        """Give logits of shape (n_heads, n_rows, n_outputs)."""
-        x = join_inputs(numeric, self.one_hot(categorical)).unsqueeze(0)
-        hidden = None
-        for k, activation in enumerate(self.activations, start=1):
-            if k == 1:
-                unit = self.input(x)
-                if self.embedding is not None:
-                    embedded = self.embedding(numeric).unsqueeze(0)
-                    unit = unit + self.embedded_input(embedded)
-            else:
-                unit = self.layers[str(k)](hidden)
-            if self.norms:
-                unit = self.norms[str(k)](unit)
-            unit = activation(unit)
-            unit = self.dropout(unit)
-            if self.skips[k - 1]:
-                # where the widths differ, the input is cut off or padded with zeros
-                missing = unit.shape[2] - hidden.shape[2]
-                unit = unit + F.pad(hidden, (0, missing))
-            hidden = unit
-        return self.head(hidden)
-
-
-class TabularSupernet(nn.Module):
-    """The network whose parameters all tabular architectures share.
-
-    A narrower layer is the leading slice of the widest one; each depth has its own
-    output layer, and each embedding its own input matrix.
-
-    Parameters
-    ----------
-    spec : DataSpec
-        What the data look like.
-
-    numeric_embeddings : sequence of str
-        The embeddings on offer.
-
-    dropouts : sequence of float
-        The dropout rates on offer.
-
-    depths : sequence of int
-        The numbers of layers on offer.
-
-    n_units : int
-        The greatest width on offer.
-    """
-
-    def __init__(
-        self,
-        spec: DataSpec,
-        numeric_embeddings: Sequence[str],
-        dropouts: Sequence[float],
-        depths: Sequence[int],
-        n_units: int,
-    ) -> None:
-        super().__init__()
-        self.n_units = n_units
-        self.dropouts = {rate: SharedDropout(rate) for rate in dropouts}
-        self.one_hot = OneHotColumns(spec.category_sizes)
-        n_inputs = spec.n_numeric + self.one_hot.n_outputs
-        self.input = ScaledLinear(n_inputs, n_units, n_heads=1)
-        built = {name: build_embedding(name, spec) for name in numeric_embeddings}
-        self.embeddings = nn.ModuleDict(
-            {n: e for n, e in built.items() if e is not None}
-        )
-        self.embedded_inputs = nn.ModuleDict(
-            {
-                name: ScaledLinear(embedding.n_outputs, n_units, n_heads=1, bias=False)
-                for name, embedding in self.embeddings.items()
-            }
-        )
-        self.layers = nn.ModuleDict(
-            {
-                str(k): ScaledLinear(n_units, n_units, n_heads=1)
-                for k in range(2, max(depths) + 1)
-            }
-        )
-        self.norms = nn.ModuleDict(
-            {str(k): nn.LayerNorm(n_units) for k in range(1, max(depths) + 1)}
-        )
-        self.heads = nn.ModuleDict(
-            {str(d): OutputHeads(n_units, spec.n_outputs, n_heads=1) for d in depths}
-        )
-
-    def forward(
-        self, numeric: Tensor, categorical: Tensor, architectures: list[Architecture]
-    ) -> Tensor:
-        """Give logits of shape (n_architectures, n_rows, n_outputs)."""
-        hidden = None
-        going, outputs, order = list(range(len(architectures))), [], []
-        for k in range(1, max(a["n_layers"] for a in architectures) + 1):
-            chosen = [architectures[g] for g in going]
-            if k == 1:
-                unit = self._first_layer(numeric, categorical, chosen)
-            else:
-                unit = self.layers[str(k)](hidden)
-            hidden = self._finish_layer(k, unit, hidden, chosen)
-            last = [i for i, a in enumerate(chosen) if a["n_layers"] == k]
-            if last:
-                outputs.append(self._head(str(k), hidden[last]))
-                order += [going[i] for i in last]
-                rest = [i for i in range(len(going)) if i not in set(last)]
-                going, hidden = [going[i] for i in rest], hidden[rest]
-        back = np.argsort(order)
-        return torch.cat(outputs)[torch.from_numpy(back).to(numeric.device)]
-
-    def _first_layer(
-        self, numeric: Tensor, categorical: Tensor, chosen: list[Architecture]
-    ) -> Tensor:
-        x = join_inputs(numeric, self.one_hot(categorical))
-        common = self.input(x)  # (n_rows, n_units), or a row of groups of them
-        embeddings = [a["numeric_embedding"] for a in chosen]
-        if numeric.ndim == 2:  # all architectures see the same rows
-            units = {name: common for name in embeddings}
-            for name in set(embeddings) & set(self.embeddings):
-                embedded = self.embeddings[name](numeric)
-                units[name] = common + self.embedded_inputs[name](embedded)
-            return torch.stack([units[name] for name in embeddings])
-        functions = {"none": lambda _, group: group}
-        for name, embedding in self.embeddings.items():
-            matrix = self.embedded_inputs[name]
-            functions[name] = lambda x, group, e=embedding, m=matrix: group + m(e(x))
-        if not self.embeddings:
-            return common
-        return apply_by_option(functions, embeddings, numeric, common)
-
-    def _finish_layer(
-        self, k: int, unit: Tensor, hidden: Tensor | None, chosen: list[Architecture]
-    ) -> Tensor:
-        widths = tuple(a[f"width_{k}"] for a in chosen)
-        mask = unit_mask(widths, self.n_units, unit.device)
-        normalizations = [a["normalization"] for a in chosen]
-        if "layer" in normalizations:
-            norm = self.norms[str(k)]
-            normalize = partial(
-                masked_layer_norm, weight=norm.weight, bias=norm.bias, eps=norm.eps
-            )
-            functions = {"none": lambda group, _: group, "layer": normalize}
-            unit = apply_by_option(functions, normalizations, unit, mask)
-        unit = apply_by_option(
-            ACTIVATIONS, [a[f"activation_{k}"] for a in chosen], unit
-        )
-        unit = unit * mask
-        if self.training:
-            unit = apply_by_option(self.dropouts, [a["dropout"] for a in chosen], unit)
-        skips = [a.get(f"skip_{k}", False) for a in chosen]
-        if any(skips):
-            keep = mask * torch.tensor(skips, device=unit.device).view(-1, 1, 1)
-            unit = torch.addcmul(unit, hidden, keep)
-        return unit
-
-    def _head(self, depth: str, hidden: Tensor) -> Tensor:
-        head = self.heads[depth]
-        return F.linear(hidden, head.weight[0], head.bias[0, 0])

@@ -39,9 +39,15 @@ class InMemoryNet(NeuralNet):
     """Whether the user stopped the training."""
 
     def notify(self, method_name: str, **kwargs) -> None:
-        """Call the callbacks; skorch's stop by raising KeyboardInterrupt."""
+        """Call the net's own method, then the callbacks'.
+
+        As skorch does, but a callback that raises KeyboardInterrupt, skorch's way to
+        stop, is told apart from Ctrl-C.
+        """
+        getattr(self, method_name)(self, **kwargs)
         try:
-            super().notify(method_name, **kwargs)
+            for _, callback in self.callbacks_:
+                getattr(callback, method_name)(self, **kwargs)
         except StopTraining:
             raise
         except KeyboardInterrupt as error:

@@ -80,6 +80,8 @@ class Progress:
         self.listeners = list(listeners)
         self.stopped = False
         """Whether the user or a listener wants the whole fit to end now."""
+        self.task_stopped = False
+        """Whether a listener wants the innermost task to end now."""
 
     def time_left(self) -> float:
         """Seconds until the deadline, infinity if there is none."""
@@ -95,16 +97,18 @@ class Progress:
 
     def begin(self, name: str, n_steps: int) -> None:
         """Tell that a task begins."""
+        self.task_stopped = False
         for listener in self.listeners:
             listener.begin(name, n_steps)
 
     def step(self, fitted: Callable[[], dict]) -> bool:
         """Tell that a step is done; return whether to stop the task."""
-        return any([listener.step(fitted) for listener in self.listeners])
+        self.task_stopped = any([each.step(fitted) for each in self.listeners])
+        return self.task_stopped
 
     def end(self, fitted: Callable[[], dict]) -> bool:
         """Tell that a task is over; return whether to stop the one around it."""
-        return any([listener.end(fitted) for listener in self.listeners])
+        return any([each.end(fitted) for each in self.listeners])
 
 
 class ReportEpochs(Callback):
