@@ -7,6 +7,7 @@ import numbers
 import os
 from collections.abc import Callable, Iterable
 
+import numpy as np
 import torch
 from sklearn.base import clone
 from sklearn.metrics import get_scorer
@@ -36,17 +37,22 @@ def _count_or_auto(value: object) -> bool:
 
 
 def _flag(value: object) -> bool:
-    return isinstance(value, bool)
+    return isinstance(value, bool | np.bool_)
+
+
+def _is_seed(value: object) -> bool:
+    if value is None or isinstance(value, np.random.RandomState):
+        return True
+    return _is_integer(value) and 0 <= value < 2**32
 
 
 def _is_device(value: object) -> bool:
-    if value == "auto":
-        return True
-    try:
-        torch.device(value)
-    except (RuntimeError, TypeError):
+    if not isinstance(value, str | torch.device):
         return False
-    return True
+    try:
+        return value == "auto" or torch.device(value) is not None
+    except RuntimeError:
+        return False
 
 
 def _is_scoring(value: object) -> bool:
@@ -82,7 +88,9 @@ RULES: dict[str, tuple[str, Callable[[object], bool]]] = {
     "scoring": ("None, a callable or the name of a scikit-learn scorer", _is_scoring),
     "class_weight": (
         'None, "balanced" or a dictionary from class to weight',
-        lambda v: v is None or isinstance(v, dict) or v == "balanced",
+        lambda v: (
+            v is None or isinstance(v, dict) or (isinstance(v, str) and v == "balanced")
+        ),
     ),
     "time_limit": (
         "None or a number of seconds above 0",
@@ -110,6 +118,10 @@ RULES: dict[str, tuple[str, Callable[[object], bool]]] = {
     "n_jobs": (
         "None or an integer other than 0",
         lambda v: v is None or (_is_integer(v) and v),
+    ),
+    "random_state": (
+        "None, an integer from 0 to 2**32 - 1 or a numpy RandomState",
+        _is_seed,
     ),
     "warm_start": ("True or False", _flag),
 }
@@ -157,7 +169,9 @@ def resolve_space(search_space: object, ensemble_size: int) -> SearchSpace:
 def resolve_strategy(strategy: object) -> SearchStrategy:
     """Give the strategy that the parameter `strategy` stands for, not yet begun."""
     if isinstance(strategy, SearchStrategy):
-        return clone(strategy)
+        strategy = clone(strategy)
+        strategy.check_parameters()
+        return strategy
     if isinstance(strategy, str) and strategy in STRATEGIES:
         return STRATEGIES[strategy]()
     raise ValueError(
@@ -197,12 +211,13 @@ def resolve_device(device: str) -> str:
     """Give the device that the parameter `device` stands for."""
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
-    kind = torch.device(device).type
-    if kind == "cuda" and not torch.cuda.is_available():
+    try:
+        torch.empty(1, device=device).cpu()
+    except (RuntimeError, NotImplementedError, AssertionError) as error:
         raise ValueError(
-            f"The 'device' parameter is {device!r}, but torch finds no GPU here; use "
-            '"auto" or "cpu".'
-        )
+            f"The 'device' parameter is {str(device)!r}, but torch finds no such GPU "
+            f'or device here ({str(error).splitlines()[0]}); use "auto" or "cpu".'
+        ) from error
     return str(device)
 
 

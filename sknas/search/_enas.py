@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import numbers
 
 import numpy as np
@@ -101,7 +102,7 @@ class ENAS(SearchStrategy):
 
         Its first weights come from torch's default generator.
         """
-        self._check_parameters()
+        self.check_parameters()
         self.decisions_ = decisions
         self.generator_ = torch.Generator().manual_seed(
             int(random_state.randint(np.iinfo(np.int32).max))
@@ -118,7 +119,8 @@ class ENAS(SearchStrategy):
         self.baseline_ = None
         self.variance_ = None
 
-    def _check_parameters(self) -> None:
+    def check_parameters(self) -> None:
+        """Check the parameters; see the base class."""
         integer, real = numbers.Integral, numbers.Real
         above_zero = real, "a number above 0", lambda value: value > 0
         count = integer, "an integer from 1 up", lambda value: value >= 1
@@ -137,9 +139,15 @@ class ENAS(SearchStrategy):
             if (
                 not isinstance(value, kind)
                 or isinstance(value, bool)
+                or not math.isfinite(value)
                 or not is_right(value)
             ):
                 raise ValueError(f"{name} of ENAS must be {rule}, got {value!r}.")
+        if not isinstance(self.normalize_advantage, bool | np.bool_):
+            raise ValueError(
+                "normalize_advantage of ENAS must be True or False, got "
+                f"{self.normalize_advantage!r}."
+            )
 
     def ask(self, n: int) -> list[Architecture]:
         """Sample from the policy; see the base class."""

@@ -33,6 +33,15 @@ class SearchStrategy(BaseEstimator, metaclass=ABCMeta):
     optimizer_: torch.optim.Optimizer | None = None
     """The optimizer of the policy's network, if there is one."""
 
+    def check_parameters(self) -> None:
+        """Check the constructor's arguments, before any data are looked at.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If one is wrong; the message names it.
+        """
+
     @abstractmethod
     def initialize(self, decisions: Decisions, random_state: np.random.RandomState):
         """Forget all that was learnt and begin a search.

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from functools import partial
 
 import numpy as np
-from joblib import effective_n_jobs
 from torch import nn
 
 from sknas.training._data import BatchIterator, TensorTable
@@ -17,6 +16,7 @@ from sknas.training._train import (
     TrainedNetwork,
     Weights,
     load_weights,
+    n_workers,
     run_tasks,
     train_network,
 )
@@ -79,7 +79,7 @@ def train_ensemble(
     """
     n_members = len(builds)
     seeds = [int(random_state.randint(2**31 - 1)) for _ in builds]
-    at_once = min(effective_n_jobs(n_jobs), n_members)
+    at_once = min(n_workers(n_jobs), n_members)
     done: list[nn.Module] = []
 
     def budget(i: int, n_steps: int) -> TimeBudget | None:

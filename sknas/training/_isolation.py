@@ -15,6 +15,7 @@ _generator_lock = threading.RLock()
 _threads_lock = threading.Lock()
 _threads_users = 0
 _threads_before = 1
+_threads_here = threading.local()
 
 
 @contextmanager
@@ -37,8 +38,8 @@ def single_thread(device: str = "cpu") -> Iterator[None]:
     """Let torch use one thread, and give it back its threads afterwards.
 
     On networks as small as those for tables, a second thread makes a step several
-    times slower. The first of several overlapping users sets the number and the
-    last one restores it.
+    times slower. The first of several overlapping users, in whatever threads, notes
+    the number, and each thread gets it back when the last of its users is done.
     """
     global _threads_users, _threads_before
     if torch.device(device).type != "cpu":
@@ -48,10 +49,13 @@ def single_thread(device: str = "cpu") -> Iterator[None]:
         if _threads_users == 0:
             _threads_before = torch.get_num_threads()
         _threads_users += 1
+    _threads_here.depth = getattr(_threads_here, "depth", 0) + 1
     torch.set_num_threads(1)
     try:
         yield
     finally:
+        _threads_here.depth -= 1
         with _threads_lock:
             _threads_users -= 1
-        torch.set_num_threads(_threads_before)
+        if _threads_here.depth == 0:
+            torch.set_num_threads(_threads_before)

@@ -103,4 +103,14 @@ class InMemoryNet(NeuralNet):
 
 
 class TrainingNet(InMemoryNet):
-    """Trains one stand-alone network, judging it on a held-back part if it has one."""
+    """Trains one stand-alone network, judging it on a held-back part if it has one.
+
+    The held-back rows' weights must have a mean of one.
+    """
+
+    def validation_step(self, batch: Batch, **kwargs) -> dict[str, Tensor]:
+        """Judge a batch; its loss counts by its weight."""
+        step = super().validation_step(batch, **kwargs)
+        # skorch averages batches by their numbers of rows
+        step["loss"] = step["loss"] * batch[1][1].mean()
+        return step

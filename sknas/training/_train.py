@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from joblib import effective_n_jobs
+from joblib.parallel import get_active_backend
 from sklearn.utils.parallel import Parallel, delayed
 from skorch.callbacks import EarlyStopping
 from skorch.dataset import Dataset
@@ -137,6 +138,9 @@ def train_network(
     """
     started = time.monotonic()
     n_steps = len(BatchIterator(train, recipe.batch_size))
+    if valid is not None:
+        weight = valid.weight / valid.weight.mean()
+        valid = TensorTable(valid.inputs, valid.target, weight)
     own_callbacks = [
         Schedule(
             recipe.max_epochs * n_steps,
@@ -198,6 +202,18 @@ def count_parameters(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
+def n_workers(n_jobs: int | None) -> int:
+    """Give the number of trainings that can run at the same time.
+
+    Threads cannot: torch's default generator, which trainings draw from, belongs to
+    the whole process.
+    """
+    backend, _ = get_active_backend()
+    return (
+        1 if getattr(backend, "supports_sharedmem", False) else effective_n_jobs(n_jobs)
+    )
+
+
 def run_tasks(
     tasks: list[Callable[[], TrainedNetwork]],
     n_jobs: int | None,
@@ -229,7 +245,7 @@ def run_tasks(
     trained : TrainedNetwork
         Their results, in the order of the tasks, as far as they were run.
     """
-    if effective_n_jobs(n_jobs) > 1:
+    if n_workers(n_jobs) > 1:
         parallel = Parallel(n_jobs=n_jobs, return_as="generator")
         results = parallel(delayed(task)() for task in tasks)
     else:
