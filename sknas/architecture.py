@@ -58,7 +58,18 @@ class Decision:
             )
 
     def is_active(self, choices: Mapping[str, Option]) -> bool:
-        """Whether the decision counts, given what was chosen before it."""
+        """Tell whether the decision counts, given what was chosen before it.
+
+        Parameters
+        ----------
+        choices : mapping of str to str, int, float, bool or None
+            The options chosen so far.
+
+        Returns
+        -------
+        is_active : bool
+            Whether it counts.
+        """
         if self.active_if is None:
             return True
         name, options = self.active_if

@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import get_scorer
 from sklearn.preprocessing import LabelEncoder
+from sklearn.utils import assert_all_finite
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
@@ -330,6 +331,13 @@ class NASClassifier(ClassifierMixin, BaseNAS):
 
     def _check_y(self, y) -> np.ndarray:
         y = column_or_1d(y, warn=True)
+        if y.dtype.kind == "f":
+            assert_all_finite(y, input_name="y")
+        elif y.dtype.kind == "O" and any(v is None or v != v for v in y):
+            raise ValueError(
+                "Input y has missing labels (None or NaN): drop their rows, or give "
+                "them a label."
+            )
         check_classification_targets(y)
         return y
 

@@ -65,6 +65,10 @@ def find_categorical(X) -> np.ndarray:
                     f"column {series.name!r} of X has the dtype {dtype}: turn times "
                     "into numbers, such as the days since a date, before fitting."
                 )
+            if dtype == nw.Unknown and series.to_numpy().dtype.kind == "c":
+                raise ValueError(
+                    f"Complex data not supported: column {series.name!r} of X."
+                )
             if dtype.is_numeric():
                 kinds.append(False)
             elif dtype == nw.Object:
@@ -72,6 +76,11 @@ def find_categorical(X) -> np.ndarray:
             else:
                 kinds.append(True)
         return np.array(kinds, dtype=bool)
+    if X.dtype.kind in "mM":
+        raise TypeError(
+            f"X has the dtype {X.dtype}: turn times into numbers, such as the days "
+            "since a date, before fitting."
+        )
     if X.dtype.kind == "O":
         return np.array([not _all_numbers(column) for column in X.T], dtype=bool)
     if X.dtype.kind in "US":
@@ -182,7 +191,11 @@ def _is_missing(value: object) -> bool:
 
 def _all_numbers(column) -> bool:
     """Whether a column of objects holds numbers, missing values and nothing else."""
-    return all(isinstance(v, numbers.Real) or _is_missing(v) for v in column)
+    for value in column:
+        is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+        if not (is_number or _is_missing(value)):
+            return False
+    return True
 
 
 def _is_parsable(column: np.ndarray) -> bool:

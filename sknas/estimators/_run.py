@@ -170,4 +170,6 @@ class FitRun:
             "architectures_": [architecture for architecture, _ in members],
             "networks_": networks,
             "_weights": None,
+            "_history": [],
+            "_best": 0,
         }

@@ -53,15 +53,16 @@ class TableEncoder:
             Itself.
         """
         step = -(-len(columns.numeric) // FIT_ROWS)
-        numeric = columns.numeric[::step]
+        numeric = columns.numeric[::step].astype(np.float64)
         if numeric.shape[1]:
             if np.isnan(numeric).any():
                 self.imputer = SimpleImputer(
                     strategy="median", add_indicator=True, keep_empty_features=True
-                ).fit(numeric)
+                )
+                self.imputer.set_output(transform="default").fit(numeric)
                 numeric = self.imputer.transform(numeric)
-            self.scaler = RobustScaler().fit(numeric)
-            self._mend_scale(numeric)
+            self.scaler = RobustScaler().set_output(transform="default").fit(numeric)
+            self.scaler.scale_ = self._scale(numeric)
             self.quantiles = np.quantile(
                 self._bend(self.scaler.transform(numeric)),
                 np.linspace(0, 1, N_BINS + 1),
@@ -73,7 +74,8 @@ class TableEncoder:
                 unknown_value=-1,
                 min_frequency=MIN_FREQUENCY,
                 max_categories=MAX_LEVELS,
-            ).fit(columns.labels)
+            )
+            self.ordinal.set_output(transform="default").fit(columns.labels)
             self.sizes = tuple(
                 len(levels) if merged is None else len(levels) - len(merged) + 1
                 for levels, merged in zip(
@@ -98,7 +100,7 @@ class TableEncoder:
             "numeric", float32, and "categorical", int64; a code equal to its
             column's size means that the level is unknown.
         """
-        numeric = columns.numeric
+        numeric = columns.numeric.astype(np.float64, copy=False)
         if self.imputer is not None:
             numeric = self.imputer.transform(numeric)
         elif np.isnan(numeric).any():
@@ -118,19 +120,21 @@ class TableEncoder:
             "categorical": codes,
         }
 
-    def _mend_scale(self, numeric: np.ndarray) -> None:
-        """Use the standard deviation where more than half of the values are equal."""
-        low, high = np.percentile(numeric, [25, 75], axis=0)
-        flat = low == high
-        if flat.any():
-            with np.errstate(over="ignore"):
-                spread = numeric[:, flat].astype(np.float64).std(axis=0)
-            usable = np.isfinite(spread) & (spread > 0)
-            self.scaler.scale_[flat] = np.where(usable, spread, 1.0)
+    @staticmethod
+    def _scale(numeric: np.ndarray) -> np.ndarray:
+        """Give each column's interquartile range.
+
+        RobustScaler takes a tiny range for none. Where more than half of the values
+        are equal, the standard deviation stands in.
+        """
+        with np.errstate(over="ignore", invalid="ignore"):
+            low, high = np.percentile(numeric, [25, 75], axis=0)
+            scale = np.where(high > low, high - low, numeric.std(axis=0))
+        return np.where(np.isfinite(scale) & (scale > 0), scale, 1.0)
 
     @staticmethod
     def _bend(scaled: np.ndarray) -> np.ndarray:
-        scaled = np.clip(scaled, -1e6, 1e6).astype(np.float32)
+        scaled = np.clip(np.nan_to_num(scaled), -1e6, 1e6).astype(np.float32)
         return scaled / np.sqrt(1 + np.square(scaled / np.float32(CLIP)))
 
     @property

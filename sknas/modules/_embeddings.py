@@ -33,9 +33,8 @@ class OneHotColumns(nn.Module):
             return codes.new_zeros(*codes.shape[:-1], 0, dtype=torch.float32)
         # unknown codes go to one more column at the end, which is cut off
         place = torch.where(codes < self.sizes, codes + self.starts, self.n_outputs)
-        encoded = torch.zeros(
-            *codes.shape[:-1], self.n_outputs + 1, device=codes.device
-        )
+        shape = (*codes.shape[:-1], self.n_outputs + 1)
+        encoded = torch.zeros(shape, dtype=torch.float32, device=codes.device)
         return encoded.scatter_(-1, place, 1.0)[..., :-1]
 
 

@@ -168,7 +168,9 @@ class SearchNet(InMemoryNet):
         """Tell the strategy the rewards of architectures that it proposes."""
         architectures = self.strategy.ask(self.strategy.samples_per_update)
         architectures.sort(key=self.decisions.indices)
-        rewards = self._rewards(architectures, batch)
+        inputs, target = batch
+        logits = self._logits(architectures, inputs)
+        rewards = self.reward(logits, *target)
         records = {"loss": 0.0, **self.strategy.tell(architectures, rewards)}
         self._records = list(records)
         for name, value in records.items():
@@ -177,15 +179,11 @@ class SearchNet(InMemoryNet):
         if rewards[best] > self.best_reward_:
             self.best_reward_ = float(rewards[best])
             self.best_architecture_ = architectures[best]
-        return {"loss": torch.tensor(records["loss"])}
+        return {"loss": torch.tensor(records["loss"]), "y_pred": logits}
 
     @torch.no_grad()
     def _logits(self, architectures: list[Architecture], inputs) -> Tensor:
         return self.module_(**inputs, architectures=architectures)
-
-    def _rewards(self, architectures: list[Architecture], batch: Batch) -> np.ndarray:
-        inputs, target = batch
-        return self.reward(self._logits(architectures, inputs), *target)
 
     def score(
         self, architectures: list[Architecture], deadline: float | None = None

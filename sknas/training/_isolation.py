@@ -22,15 +22,27 @@ _threads_here = threading.local()
 def private_random_state(seed: int, device: str = "cpu") -> Iterator[None]:
     """Seed torch's default generators, and put them back afterwards.
 
-    Modules draw their first weights and their dropout from these generators.
+    Modules draw their first weights and their dropout from these generators. Within,
+    modules are made of single precision and can be trained, whatever the caller has
+    set.
     """
     cuda = [torch.device(device)] if torch.device(device).type == "cuda" else []
-    with _generator_lock, torch.random.fork_rng(devices=cuda):
+    with (
+        _generator_lock,
+        torch.random.fork_rng(devices=cuda),
+        torch.inference_mode(False),
+        torch.enable_grad(),
+    ):
+        dtype = torch.get_default_dtype()
+        torch.set_default_dtype(torch.float32)
         torch.default_generator.manual_seed(seed)
         if cuda:
             with torch.cuda.device(cuda[0]):
                 torch.cuda.manual_seed(seed)
-        yield
+        try:
+            yield
+        finally:
+            torch.set_default_dtype(dtype)
 
 
 @contextmanager

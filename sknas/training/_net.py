@@ -21,10 +21,12 @@ def optimizer_arguments(optimizer: str, weight_decay: float) -> dict[str, object
     arguments = {
         "optimizer": OPTIMIZERS[optimizer],
         "optimizer__weight_decay": weight_decay,
-        "optimizer__fused": True,
     }
     if optimizer == "sgd":
+        # fused SGD cannot pass over parameters without gradients, as others can
         arguments |= {"optimizer__momentum": 0.9, "optimizer__nesterov": True}
+    else:
+        arguments["optimizer__fused"] = True
     return arguments
 
 

@@ -99,8 +99,13 @@ class Schedule(Callback):
 
     def factor(self, step: int, used: float) -> float:
         """Give the learning rate's factor, after some steps and some of the time."""
+        done = (step + self.first_step) / self.n_steps
+        # by time only where steps would not be through when it is up
+        if self.is_whole and step >= MEASURED_STEPS:
+            will_be_done = done + (1 - used) / max(used, 1e-9) * step / self.n_steps
+            if will_be_done < 1:
+                done = max(done, used)
         step += self.first_step
-        done = max(step / self.n_steps, used if self.is_whole else 0.0)
         return min((step + 1) / WARM_UP_STEPS, 1.0) * max(1 - done, 0.0) ** 0.5
 
     def _used(self) -> float:
