@@ -34,7 +34,7 @@ from sknas.estimators._parameters import (
     resolve_space,
     resolve_strategy,
 )
-from sknas.estimators._rows import held_back_parts, merge_rows, row_keys
+from sknas.estimators._rows import common_rows, held_back_parts, merge_rows, row_keys
 from sknas.estimators._run import FitData, FitRun
 from sknas.estimators._sklearn_callbacks import CallbackSupportMixin, listen
 from sknas.estimators._state import build_net, build_networks, from_state, to_state
@@ -139,15 +139,22 @@ class BaseNAS(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         target: np.ndarray,
         weight: np.ndarray,
         attributes: dict,
-    ) -> tuple[Columns, np.ndarray, np.ndarray]:
+    ) -> tuple[Columns, np.ndarray, np.ndarray, np.ndarray]:
         """Merge equal rows, and put them in an order of their own."""
         ids = [np.unique(column, return_inverse=True)[1] for column in columns.labels.T]
         keys = row_keys([columns.numeric, *ids, target])
         index, weight = merge_rows(keys, weight)
+        # integer weights are copies; others say only which rows count for more
+        copies = weight if not (weight % 1).any() else weight / weight.mean()
         weight = self._weigh(target[index], weight, attributes)
-        index, weight = index[weight > 0], weight[weight > 0]
+        kept = weight > 0
+        index, weight, copies = index[kept], weight[kept], copies[kept]
         columns = Columns(columns.numeric[index], columns.labels[index])
-        return columns, target[index], weight / weight.mean()
+        return columns, target[index], weight / weight.mean(), copies
+
+    def _n_parts(self) -> int:
+        """Give the number of parts of the rows that are held back in turn."""
+        return max(2, round(1 / self.validation_fraction))
 
     # Fitting.
 
@@ -168,14 +175,16 @@ class BaseNAS(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
 
         columns, y_kept, weight = self._read_rows(X, y, sample_weight)
         target, attributes = self._encode_y(y_kept)
-        columns, target, weight = self._canonical(columns, target, weight, attributes)
+        columns, target, weight, copies = self._canonical(
+            columns, target, weight, attributes
+        )
         checkpoint = Checkpoint(
             self.checkpoint, [self._identity(), columns, target, weight]
         )
         rng = np.random.RandomState(checkpoint.step("seed", lambda: seed))
         encoder = self._encoder if goes_on else TableEncoder(self._is_categorical)
         if not goes_on:
-            encoder.fit(columns)
+            encoder.fit(columns, copies)
         spec = DataSpec(
             n_outputs=self._n_outputs(attributes),
             n_numeric=encoder.n_numeric,
@@ -188,13 +197,16 @@ class BaseNAS(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             "_spec": spec,
             "_device": device,
         }
+        is_common = common_rows(copies, self._n_parts())
         data = FitData(
             TensorTable(
                 {n: torch.from_numpy(a) for n, a in encoder.transform(columns).items()},
                 torch.from_numpy(target),
                 torch.from_numpy(weight.astype(np.float32)),
             ).to(device),
-            held_back_parts(target, self.validation_fraction, rng),
+            held_back_parts(target, is_common, self._n_parts(), rng),
+            is_common,
+            self._n_parts(),
         )
         n_phases = 3 if given is None else 1
         sklearn_callbacks = listen(self, n_phases, X, y, sample_weight)

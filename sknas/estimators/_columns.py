@@ -76,11 +76,6 @@ def find_categorical(X) -> np.ndarray:
             else:
                 kinds.append(True)
         return np.array(kinds, dtype=bool)
-    if X.dtype.kind in "mM":
-        raise TypeError(
-            f"X has the dtype {X.dtype}: turn times into numbers, such as the days "
-            "since a date, before fitting."
-        )
     if X.dtype.kind == "O":
         return np.array([not _all_numbers(column) for column in X.T], dtype=bool)
     if X.dtype.kind in "US":
@@ -126,6 +121,11 @@ def read_columns(X, is_categorical: np.ndarray, names: np.ndarray | None) -> Col
         ]
         n_rows = len(frame)
     else:
+        if X.dtype.kind in "mM":
+            raise TypeError(
+                f"X has the dtype {X.dtype}: turn times into numbers, such as the days "
+                "since a date, first."
+            )
         float32 = X.dtype == np.float32
         if X.dtype.kind in "OUS":
             numeric = [

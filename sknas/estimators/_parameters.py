@@ -16,7 +16,7 @@ from skorch.callbacks import Callback
 from sknas.architecture import Architecture
 from sknas.search import STRATEGIES, SearchStrategy
 from sknas.spaces import SPACES, SearchSpace, TabularSpace
-from sknas.training import OPTIMIZERS
+from sknas.training import OPTIMIZERS, can_compute
 
 
 def _is_integer(value: object) -> bool:
@@ -211,13 +211,11 @@ def resolve_device(device: str) -> str:
     """Give the device that the parameter `device` stands for."""
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.empty(1, device=device).cpu()
-    except (RuntimeError, NotImplementedError, AssertionError) as error:
+    if not can_compute(device):
         raise ValueError(
             f"The 'device' parameter is {str(device)!r}, but torch finds no such GPU "
-            f'or device here ({str(error).splitlines()[0]}); use "auto" or "cpu".'
-        ) from error
+            'or device here; use "auto" or "cpu".'
+        )
     return str(device)
 
 
@@ -227,7 +225,8 @@ def resolve_batch_size(batch_size: int | str, n_rows: int) -> int:
         return min(int(batch_size), n_rows)
     for size, limit in ((32, 800), (64, 2000), (128, 20_000), (256, 100_000)):
         if n_rows < limit:
-            return min(size, n_rows)
+            # several steps in an epoch, even of a handful of distinct rows
+            return min(size, max(8, n_rows // 4), n_rows)
     return 512
 
 

@@ -7,6 +7,8 @@ import warnings
 import numpy as np
 from sklearn.model_selection import StratifiedKFold
 
+MANY_ROWS = 500  # distinct ones, of which some can well be held back
+
 
 def row_keys(parts: list[np.ndarray]) -> np.ndarray:
     """Give each row one key of bytes; equal rows have equal keys.
@@ -64,8 +66,35 @@ def merge_rows(keys: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.nda
     return kept[starts], merged
 
 
+def common_rows(copies: np.ndarray, n_parts: int) -> np.ndarray:
+    """Tell which distinct rows came so often that each part has some of their copies.
+
+    Among few distinct rows, as categories make them, holding all copies of one back
+    would hide its level from training. Only whole copies count.
+
+    Parameters
+    ----------
+    copies : ndarray of shape (n_distinct,)
+        How often each row came.
+
+    n_parts : int
+        Number of parts.
+
+    Returns
+    -------
+    is_common : ndarray of bool, of shape (n_distinct,)
+        The mask; all false if there are many distinct rows.
+    """
+    if len(copies) >= MANY_ROWS or (copies % 1).any() or copies.max() > 2**53:
+        return np.zeros(len(copies), dtype=bool)
+    return copies / np.gcd.reduce(copies.astype(np.int64)) >= n_parts
+
+
 def held_back_parts(
-    target: np.ndarray, validation_fraction: float, random_state: np.random.RandomState
+    target: np.ndarray,
+    is_common: np.ndarray,
+    n_parts: int,
+    random_state: np.random.RandomState,
 ) -> list[np.ndarray]:
     """Cut rows into parts, each to be held back once, with the classes spread evenly.
 
@@ -74,9 +103,11 @@ def held_back_parts(
     target : ndarray of shape (n_rows,)
         Class numbers.
 
-    validation_fraction : float
-        About how much of the rows a part holds; it has the rows of one of
-        ``round(1 / validation_fraction)`` folds.
+    is_common : ndarray of bool, of shape (n_rows,)
+        Rows that are in no part, since each part is to have some of their copies.
+
+    n_parts : int
+        How many parts, if the rows suffice.
 
     random_state : numpy.random.RandomState
         Source of randomness.
@@ -85,15 +116,14 @@ def held_back_parts(
     -------
     parts : list of ndarray of int
         The rows of each part. A class with a single row is in no part, so that it is
-        always trained on; where no rows are left to hold back, there is one part of
-        all rows.
+        always trained on; where no rows are left to hold back, there is one part: of
+        all rows, or of none if there are common ones.
     """
     counts = np.bincount(target)
-    rows = np.flatnonzero(counts[target] > 1)
-    n_folds = max(2, round(1 / validation_fraction))
-    if len(rows) == 0:
-        return [np.arange(len(target))]
-    n_folds = min(n_folds, counts.max())
+    rows = np.flatnonzero((counts[target] > 1) & ~is_common)
+    if len(rows) < 2:
+        return [np.arange(0 if is_common.any() else len(target))]
+    n_folds = max(2, min(n_parts, np.bincount(target[rows]).max()))
     folds = StratifiedKFold(n_folds, shuffle=True, random_state=random_state)
     with warnings.catch_warnings():
         # of classes with fewer rows than folds: some parts are without them

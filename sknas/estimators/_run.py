@@ -38,10 +38,18 @@ class FitData:
 
     parts : list of ndarray of int
         The rows that are held back: a part for each network in turn.
+
+    is_common : ndarray of bool, of shape (n_rows,)
+        Rows with many copies, of which each part has its share.
+
+    n_parts : int
+        How many shares those copies are cut into.
     """
 
     table: TensorTable
     parts: list[np.ndarray]
+    is_common: np.ndarray
+    n_parts: int
 
     def split(self, i: int) -> tuple[TensorTable, TensorTable]:
         """Give the rows to train on and to judge by, for the i-th network."""
@@ -50,8 +58,17 @@ class FitData:
         rest = np.setdiff1d(everything, held)
         if len(rest) == 0:  # too few rows to hold any back
             rest = everything
-        train, valid = (torch.from_numpy(rows) for rows in (rest, held))
-        return self.table.subset(train), self.table.subset(valid)
+        held = np.union1d(held, np.flatnonzero(self.is_common))
+        return self._take(rest, 1 - 1 / self.n_parts), self._take(
+            held, 1 / self.n_parts
+        )
+
+    def _take(self, rows: np.ndarray, share: float) -> TensorTable:
+        """Take rows, and of the common ones a share of their weight."""
+        table = self.table.subset(torch.from_numpy(rows))
+        if self.is_common.any():
+            table.weight[torch.from_numpy(self.is_common[rows])] *= share
+        return table
 
     def everything(self, i: int) -> tuple[TensorTable, None]:
         """Give all rows to train on, and none to judge by."""

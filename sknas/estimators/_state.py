@@ -20,6 +20,7 @@ from sknas.spaces import SPACES, DataSpec, SearchSpace
 from sknas.training import (
     BatchIterator,
     TrainingNet,
+    can_compute,
     load_weights,
     network_weights,
     private_random_state,
@@ -67,7 +68,7 @@ def from_state(state: dict, estimator_name: str) -> dict:
         **{**spec, "category_sizes": tuple(spec["category_sizes"])}
     )
     attributes["_space"] = _space_from_state(attributes["_space"])
-    if attributes["_device"].startswith("cuda") and not torch.cuda.is_available():
+    if not can_compute(attributes["_device"]):
         attributes["_device"] = "cpu"
     attributes["networks_"] = build_networks(attributes)
     return attributes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 from sklearn.impute import SimpleImputer
@@ -15,6 +15,16 @@ FIT_ROWS = 100_000  # medians, spreads and quantiles are taken from so many rows
 N_BINS = 16  # between the quantiles handed to the networks
 MIN_FREQUENCY = 3  # rarer levels of a category are merged into one
 MAX_LEVELS = 64  # and so are the rarest beyond so many
+
+
+def common_levels(labels: np.ndarray, copies: np.ndarray) -> np.ndarray:
+    """Give the levels of a category that are not merged, in their order."""
+    levels, code = np.unique(labels, return_inverse=True)
+    n_rows, n_copies = np.bincount(code), np.bincount(code, copies)
+    count = np.maximum(n_rows, n_copies)
+    order = np.argsort(-count, kind="stable")
+    order = order if len(order) <= MAX_LEVELS else order[: MAX_LEVELS - 1]
+    return levels[np.sort(order[count[order] >= MIN_FREQUENCY])]
 
 
 @dataclass
@@ -33,19 +43,24 @@ class TableEncoder:
     """
 
     is_categorical: np.ndarray
-    imputer: SimpleImputer | None = None
+    medians: np.ndarray | None = None
+    indicated: np.ndarray | None = None
     scaler: RobustScaler | None = None
     ordinal: OrdinalEncoder | None = None
+    has_rare: list[bool] = field(default_factory=list)
     sizes: tuple[int, ...] = ()
     quantiles: np.ndarray | None = None
 
-    def fit(self, columns: Columns) -> TableEncoder:
+    def fit(self, columns: Columns, copies: np.ndarray) -> TableEncoder:
         """Learn from distinct rows, in a canonical order.
 
         Parameters
         ----------
         columns : Columns
             The rows.
+
+        copies : ndarray of shape (n_rows,)
+            How often each came; levels of categories are counted by it.
 
         Returns
         -------
@@ -55,12 +70,11 @@ class TableEncoder:
         step = -(-len(columns.numeric) // FIT_ROWS)
         numeric = columns.numeric[::step].astype(np.float64)
         if numeric.shape[1]:
-            if np.isnan(numeric).any():
-                self.imputer = SimpleImputer(
-                    strategy="median", add_indicator=True, keep_empty_features=True
-                )
-                self.imputer.set_output(transform="default").fit(numeric)
-                numeric = self.imputer.transform(numeric)
+            # a column of nothing but missing values gets zeros
+            imputer = SimpleImputer(strategy="median", keep_empty_features=True)
+            self.medians = imputer.fit(numeric).statistics_
+            self.indicated = np.flatnonzero(np.isnan(numeric).any(axis=0))
+            numeric = self._impute(numeric)
             self.scaler = RobustScaler().set_output(transform="default").fit(numeric)
             self.scaler.scale_ = self._scale(numeric)
             self.quantiles = np.quantile(
@@ -69,20 +83,18 @@ class TableEncoder:
                 axis=0,
             ).astype(np.float32)
         if columns.labels.shape[1]:
+            kept = [common_levels(column, copies) for column in columns.labels.T]
             self.ordinal = OrdinalEncoder(
-                handle_unknown="use_encoded_value",
-                unknown_value=-1,
-                min_frequency=MIN_FREQUENCY,
-                max_categories=MAX_LEVELS,
+                categories=kept, handle_unknown="use_encoded_value", unknown_value=-1
             )
             self.ordinal.set_output(transform="default").fit(columns.labels)
+            self.has_rare = [
+                len(levels) < len(np.unique(column))
+                for levels, column in zip(kept, columns.labels.T, strict=True)
+            ]
             self.sizes = tuple(
-                len(levels) if merged is None else len(levels) - len(merged) + 1
-                for levels, merged in zip(
-                    self.ordinal.categories_,
-                    self.ordinal.infrequent_categories_,
-                    strict=True,
-                )
+                len(levels) + has_rare
+                for levels, has_rare in zip(kept, self.has_rare, strict=True)
             )
         return self
 
@@ -101,24 +113,31 @@ class TableEncoder:
             column's size means that the level is unknown.
         """
         numeric = columns.numeric.astype(np.float64, copy=False)
-        if self.imputer is not None:
-            numeric = self.imputer.transform(numeric)
-        elif np.isnan(numeric).any():
-            # nothing was missing in fit: as likely as not, the value is the middle
-            numeric = np.where(np.isnan(numeric), self.scaler.center_, numeric)
         if self.scaler is not None:
-            numeric = self._bend(self.scaler.transform(numeric))
+            numeric = self._bend(self.scaler.transform(self._impute(numeric)))
         codes = np.empty(columns.labels.shape, dtype=np.int64)
         if self.ordinal is not None:
             codes[:] = self.ordinal.transform(columns.labels)
-            for i, merged in enumerate(self.ordinal.infrequent_categories_):
+            for i, has_rare in enumerate(self.has_rare):
                 # an unknown level is as rare as can be: it joins the merged ones
-                unknown = self.sizes[i] - (merged is not None)
-                codes[codes[:, i] < 0, i] = unknown
+                codes[codes[:, i] < 0, i] = self.sizes[i] - has_rare
         return {
             "numeric": np.ascontiguousarray(numeric, dtype=np.float32),
             "categorical": codes,
         }
+
+    def _impute(self, numeric: np.ndarray) -> np.ndarray:
+        """Put in medians, and add an indicator for each column that missed some.
+
+        Done with what SimpleImputer finds, not by it: it keeps a numpy dtype, which
+        skops would ask users to trust.
+        """
+        missing = np.isnan(numeric)
+        if missing.any():
+            numeric = np.where(missing, self.medians, numeric)
+        if len(self.indicated) == 0:
+            return numeric
+        return np.hstack([numeric, missing[:, self.indicated]])
 
     @staticmethod
     def _scale(numeric: np.ndarray) -> np.ndarray:

@@ -133,15 +133,15 @@ class SearchNet(InMemoryNet):
                 n_batches=self.strategy.updates_per_epoch,
             )
             self._set_training(False)
+            self._records: dict[str, list[float]] = {}
             self.run_single_epoch(
                 iterator,
                 training=False,  # the shared network only answers
                 prefix="controller",
                 step_fn=self.controller_step,
             )
-            for name in self._records:
-                batches = self.history[-1, "batches", :, f"controller_{name}"]
-                self.history.record(f"controller_{name}", float(np.mean(batches)))
+            for name, values in self._records.items():
+                self.history.record(f"controller_{name}", float(np.mean(values)))
 
     def _is_warm_up(self) -> bool:
         return len(self.history) <= WARM_UP_SHARE * self.max_epochs
@@ -172,10 +172,10 @@ class SearchNet(InMemoryNet):
         logits = self._logits(architectures, inputs)
         rewards = self.reward(logits, *target)
         records = {"loss": 0.0, **self.strategy.tell(architectures, rewards)}
-        self._records = list(records)
         for name, value in records.items():
             self.history.record_batch(f"controller_{name}", value)
-        best = int(rewards.argmax())
+            self._records.setdefault(name, []).append(value)
+        best = int(np.nan_to_num(rewards, nan=-np.inf).argmax())
         if rewards[best] > self.best_reward_:
             self.best_reward_ = float(rewards[best])
             self.best_architecture_ = architectures[best]

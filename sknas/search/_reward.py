@@ -66,6 +66,9 @@ class ScorerReward:
         rewards = []
         for own in logits:
             probability = CrossEntropy.log_predict(own).exp().cpu().double().numpy()
+            if not np.isfinite(probability).all():  # the network diverged
+                rewards.append(np.nan)
+                continue
             probability /= probability.sum(axis=1, keepdims=True)
             answers = _Answers(self.classes, probability)
             rewards.append(self.scorer(answers, rows, y, **arguments))

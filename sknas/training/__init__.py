@@ -3,7 +3,7 @@
 from sknas.training._criterion import CrossEntropy
 from sknas.training._data import Batch, BatchIterator, TensorTable
 from sknas.training._ensemble import train_ensemble
-from sknas.training._isolation import private_random_state, single_thread
+from sknas.training._isolation import can_compute, private_random_state, single_thread
 from sknas.training._net import (
     OPTIMIZERS,
     InMemoryNet,
@@ -50,6 +50,7 @@ __all__ = [
     "TrainedNetwork",
     "TrainingNet",
     "Weights",
+    "can_compute",
     "count_parameters",
     "load_weights",
     "network_weights",

@@ -71,3 +71,12 @@ def single_thread(device: str = "cpu") -> Iterator[None]:
             _threads_users -= 1
         if _threads_here.depth == 0:
             torch.set_num_threads(_threads_before)
+
+
+def can_compute(device: str) -> bool:
+    """Tell whether torch can compute on a device of this machine."""
+    try:
+        torch.empty(1, device=device).cpu()
+    except (RuntimeError, NotImplementedError, AssertionError):
+        return False
+    return True
