@@ -13,7 +13,7 @@ from sknas import NASClassifier
 QUICK = {
     "max_epochs": 8,
     "search_epochs": 3,
-    "n_candidates": 6,
+    "n_candidates": 3,
     "ensemble_size": 2,
     "random_state": 0,
 }

@@ -7,9 +7,7 @@ from sknas import NASClassifier
     [
         NASClassifier(),
         NASClassifier(strategy="random"),
-        NASClassifier(
-            ensemble_size=1, search_epochs=3, n_candidates=4, max_epochs=30
-        ),
+        NASClassifier(ensemble_size=1, search_epochs=3, n_candidates=4, max_epochs=30),
     ]
 )
 def test_it_keeps_the_contract_of_scikit_learn(estimator, check):

@@ -108,7 +108,7 @@ class NASClassifier(ClassifierMixin, BaseNAS):
         pickled.
 
     callbacks : list of skorch.callbacks.Callback or None, default=None
-        skorch callbacks that see the nets of the search and of all trainings.
+        Callbacks of skorch that see the nets of the search and of all trainings.
 
     verbose : int, default=0
         1 shows progress bars of the search, the candidates and the training.

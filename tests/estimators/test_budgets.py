@@ -1,0 +1,168 @@
+import os
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_iris, make_classification
+from skorch.callbacks import Callback
+
+from sknas import NASClassifier
+
+X, y = load_iris(return_X_y=True)
+ENDLESS = 1_000_000  # epochs
+
+
+class InterruptLater(Callback):
+    """Sends Ctrl-C, from another thread, a while after a phase began."""
+
+    def __init__(self, phase, seconds=0.3):
+        self.phase = phase
+        self.seconds = seconds
+
+    def on_train_begin(self, net, **kwargs):
+        searches = hasattr(net, "controller_")
+        if searches == (self.phase == "search"):
+            arguments = (os.getpid(), signal.SIGINT)
+            threading.Timer(self.seconds, os.kill, arguments).start()
+            self.seconds = 1e9 if self.seconds < 0 else self.seconds
+            self.phase = None  # once only
+
+
+@pytest.fixture
+def endless():
+    """A classifier that never ends by itself, nor takes more than a minute."""
+    return NASClassifier(
+        search_epochs=ENDLESS,
+        max_epochs=ENDLESS,
+        n_iter_no_change=ENDLESS,
+        n_candidates=1,
+        ensemble_size=2,
+        time_limit=60,
+        random_state=0,
+    )
+
+
+def fit_in_seconds(model, X, y):
+    started = time.monotonic()
+    model.fit(X, y)
+    return time.monotonic() - started
+
+
+def is_usable(model):
+    assert len(model.networks_) == len(model.architectures_) >= 1
+    assert model.architecture_ in model.architectures_
+    assert model.n_iter_ >= 1
+    np.testing.assert_allclose(model.predict_proba(X).sum(axis=1), 1)
+    return True
+
+
+def test_ctrl_c_in_the_search_ends_the_fit(endless):
+    endless.set_params(callbacks=[InterruptLater("search")])
+    assert fit_in_seconds(endless, X, y) < 5
+    assert is_usable(endless)
+    assert endless.score(X, y) > 0.5
+    assert 0 < len(endless.history_) < ENDLESS
+    assert len(endless.search_results_["rank"]) >= 1
+
+
+def test_ctrl_c_among_the_candidates_ends_the_fit(endless):
+    endless.set_params(
+        search_epochs=2, n_candidates=8, callbacks=[InterruptLater("candidates")]
+    )
+    assert fit_in_seconds(endless, X, y) < 5
+    assert is_usable(endless)
+    assert endless.score(X, y) > 0.5
+
+
+@pytest.mark.parametrize("early_stopping", [True, False])
+def test_ctrl_c_in_the_training_keeps_what_was_trained(endless, early_stopping):
+    architecture = NASClassifier(
+        max_epochs=1, search_epochs=1, n_candidates=1, ensemble_size=1, random_state=0
+    )
+    architecture = architecture.fit(X, y).architecture_
+    endless.set_params(
+        architecture=architecture,
+        early_stopping=early_stopping,
+        callbacks=[InterruptLater("training")],
+    )
+    assert fit_in_seconds(endless, X, y) < 5
+    assert is_usable(endless)
+    assert len(endless.networks_) == 1
+    assert endless.score(X, y) > 0.5
+
+
+def test_an_interrupted_fit_leaves_signals_and_threads_as_they_were(endless):
+    before = signal.getsignal(signal.SIGINT), threading.active_count()
+    endless.set_params(callbacks=[InterruptLater("search", 0.1)]).fit(X, y)
+    time.sleep(0.01)
+    assert (signal.getsignal(signal.SIGINT), threading.active_count()) == before
+    # and it can be fitted again
+    endless.set_params(
+        callbacks=None, search_epochs=1, max_epochs=3, n_candidates=1
+    ).fit(X, y)
+    assert is_usable(endless)
+
+
+@pytest.mark.parametrize("time_limit", [1e-9, 0.01, 1])
+@pytest.mark.parametrize("ensemble_size", [1, 3])
+def test_a_short_time_limit_is_kept_on_a_small_table(time_limit, ensemble_size):
+    model = NASClassifier(
+        time_limit=time_limit,
+        max_epochs=ENDLESS,
+        search_epochs=ENDLESS,
+        n_iter_no_change=ENDLESS,
+        ensemble_size=ensemble_size,
+        random_state=0,
+    )
+    assert fit_in_seconds(model, X, y) < time_limit + 1.5
+    assert is_usable(model)
+    if time_limit >= 1:
+        assert model.score(X, y) > 0.8
+
+
+def test_a_time_limit_that_is_not_reached_changes_nothing(quick):
+    plain = NASClassifier(**quick).fit(X, y)
+    limited = NASClassifier(**quick, time_limit=3600).fit(X, y)
+    np.testing.assert_array_equal(limited.predict_proba(X), plain.predict_proba(X))
+
+
+def test_a_time_limit_is_kept_with_a_given_architecture(quick):
+    architecture = NASClassifier(**quick).fit(X, y).architecture_
+    model = NASClassifier(
+        architecture=architecture,
+        time_limit=1,
+        max_epochs=ENDLESS,
+        n_iter_no_change=ENDLESS,
+        random_state=0,
+    )
+    assert fit_in_seconds(model, X, y) < 2
+    assert is_usable(model)
+    assert model.score(X, y) > 0.9
+
+
+def test_a_time_limit_is_kept_in_processes():
+    # the first use of processes takes as long as their imports
+    quick = NASClassifier(max_epochs=1, search_epochs=1, n_jobs=2, random_state=0)
+    quick.fit(X, y)
+    model = NASClassifier(
+        time_limit=2,
+        max_epochs=ENDLESS,
+        n_iter_no_change=ENDLESS,
+        n_jobs=2,
+        random_state=0,
+    )
+    assert fit_in_seconds(model, X, y) < 4
+    assert is_usable(model)
+    assert model.score(X, y) > 0.8
+
+
+def test_a_time_limit_is_kept_on_a_large_table():
+    # the slow one: 20,000 rows in 5 seconds
+    X, y = make_classification(
+        20_000, 30, n_informative=10, n_classes=4, random_state=0
+    )
+    model = NASClassifier(time_limit=5, random_state=0)
+    assert fit_in_seconds(model, X[:-2000], y[:-2000]) < 5 + 2
+    assert model.score(X[-2000:], y[-2000:]) > 0.6

@@ -1,0 +1,199 @@
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.datasets import load_iris
+from sklearn.metrics import log_loss
+from sklearn.model_selection import GridSearchCV
+
+from sknas import ENAS, Architecture, NASClassifier, TabularSpace
+
+X, y = load_iris(return_X_y=True)
+
+
+@pytest.fixture(scope="module")
+def searched():
+    return NASClassifier(
+        max_epochs=8, search_epochs=3, n_candidates=6, ensemble_size=2, random_state=0
+    ).fit(X, y)
+
+
+def test_a_found_architecture_is_trained_without_search(searched, quick):
+    found = searched.architecture_
+    assert isinstance(found, Architecture)
+    for given in (found, found.to_json(), [found], [found.to_json()], (found,)):
+        model = NASClassifier(**quick, architecture=given).fit(X, y)
+        assert model.architectures_ == [found, found]
+        assert model.architecture_ == found
+        assert len(model.search_results_) == 0
+        assert model.history_ == []
+        assert model.search_time_ == 0
+        assert model.refit_time_ > 0
+        assert model.score(X, y) > 0.8
+
+
+def test_all_forms_of_an_architecture_give_the_same_model(searched, quick):
+    found = searched.architecture_
+    one, other = (
+        NASClassifier(**quick, architecture=given).fit(X, y).predict_proba(X)
+        for given in (found, found.to_json())
+    )
+    np.testing.assert_array_equal(one, other)
+
+
+def test_of_a_list_each_is_trained(searched, quick):
+    default = TabularSpace().default_architecture()
+    given = [searched.architecture_, default, searched.architecture_.to_json()]
+    model = NASClassifier(**quick, architecture=given).fit(X, y)
+    assert model.architectures_ == [given[0], default, given[0]]
+    assert len(model.networks_) == 3
+    four = NASClassifier(**quick | {"ensemble_size": 4}, architecture=given).fit(X, y)
+    assert four.architectures_ == [given[0], default, given[0], given[0]]
+    assert clone(model).architecture == given
+
+
+def test_architectures_can_be_searched_over(searched, quick):
+    found, default = searched.architecture_, TabularSpace().default_architecture()
+    quick |= {"max_epochs": 1, "search_epochs": 1, "ensemble_size": 1}
+    grid = {"architecture": [None, found, default.to_json(), [found, default]]}
+    search = GridSearchCV(NASClassifier(**quick), grid, cv=2).fit(X, y)
+    assert list(search.cv_results_["param_architecture"]) == grid["architecture"]
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
+
+def test_an_architecture_of_a_space_of_ones_own_options(quick):
+    space = TabularSpace(depths=(2,), widths=(16,), n_heads=1)
+    model = NASClassifier(space, **quick).fit(X, y)
+    assert {a["width_1"] for a in model.architectures_} == {16}
+    again = NASClassifier(space, **quick, architecture=model.architecture_).fit(X, y)
+    assert again.score(X, y) > 0.8
+
+
+def test_one_network_is_one_plain_network(quick):
+    model = NASClassifier(**quick | {"ensemble_size": 1}).fit(X, y)
+    assert len(model.networks_) == len(model.architectures_) == 1
+    assert model.architectures_ == [model.architecture_]
+
+
+def test_search_results_load_into_a_frame(searched):
+    frame = pd.DataFrame(searched.search_results_)
+    assert 1 < len(frame) <= 6
+    assert list(frame["rank"]) == list(range(1, len(frame) + 1))
+    assert frame["architecture"].is_unique
+    best = Architecture.from_json(frame["architecture"][0])
+    assert best in searched.architectures_
+    for name in ("shared_score", "n_parameters", "fit_time", "n_epochs"):
+        assert np.isfinite(frame[name].astype(float)).all()
+    assert (frame["n_parameters"] > 0).all()
+    assert (frame["score"].notna() == frame["trained"]).all()
+    trained = frame[frame["trained"]]
+    assert (trained["n_epochs"] > 0).all()
+    for text, width in zip(
+        frame["architecture"], frame["decision_width_1"], strict=True
+    ):
+        assert Architecture.from_json(text)["width_1"] == width
+    deep = frame["decision_n_layers"] > 1
+    assert (frame["decision_width_2"].notna() == deep).all()
+
+
+def test_the_history_tells_of_each_epoch(searched):
+    assert len(searched.history_) == 3
+    assert [row["epoch"] for row in searched.history_] == [1, 2, 3]
+    assert all(np.isfinite(row["train_loss"]) for row in searched.history_)
+    assert np.isfinite(searched.history_[-1]["controller_reward"])
+    assert np.isfinite(searched.history_[-1]["controller_entropy"])
+    assert searched.search_time_ > 0 and searched.refit_time_ > 0
+
+
+def test_the_net_is_that_of_the_best_network(searched):
+    best = searched.architectures_.index(searched.architecture_)
+    assert searched.net_.module_ is searched.networks_[best]
+    assert len(searched.net_.history) >= searched.n_iter_ >= 1
+    inputs = searched.encode(X)
+    probability = searched.net_.predict_proba(inputs)
+    np.testing.assert_allclose(probability.sum(axis=1), 1, atol=1e-5)
+    assert np.mean(probability.argmax(axis=1) == y) > 0.8
+
+
+def test_random_search_learns_nothing(quick):
+    model = NASClassifier(**quick, strategy="random").fit(X, y)
+    assert model.score(X, y) > 0.8
+    assert "controller_entropy" not in model.history_[-1]
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+def test_all_optimizers_learn(quick, optimizer):
+    lr = 0.03 if optimizer == "sgd" else 0.003
+    model = NASClassifier(**quick, optimizer=optimizer, lr=lr).fit(X, y)
+    assert model.score(X, y) > 0.8
+
+
+def test_without_early_stopping_all_epochs_run_on_all_rows(quick):
+    model = NASClassifier(**quick, early_stopping=False).fit(X, y)
+    assert model.n_iter_ == quick["max_epochs"]
+    assert "valid_loss" not in model.net_.history[-1]
+
+
+def test_one_epoch_and_one_candidate_suffice(quick):
+    quick |= {"max_epochs": 1, "search_epochs": 1, "n_candidates": 1}
+    model = NASClassifier(**quick).fit(X, y)
+    assert model.predict(X).shape == y.shape
+
+
+def test_warm_start_goes_on(quick):
+    model = NASClassifier(**quick | {"max_epochs": 2}, warm_start=True).fit(X, y)
+    cold = NASClassifier(**quick | {"max_epochs": 2}).fit(X, y)
+    first = model.predict_proba(X)
+    np.testing.assert_array_equal(first, cold.predict_proba(X))
+    architectures = model.architectures_
+    losses = [log_loss(y, first)]
+    for _ in range(3):
+        model.fit(X, y)
+        losses.append(log_loss(y, model.predict_proba(X)))
+        assert model.architectures_ == architectures
+        assert len(model.search_results_) == 0
+    assert losses[-1] < losses[0] - 0.05
+
+
+def test_warm_start_on_other_rows(quick):
+    model = NASClassifier(**quick, warm_start=True).fit(X[::2], y[::2])
+    assert model.fit(X[1::2], y[1::2]).score(X, y) > 0.8
+
+
+def test_warm_start_with_more_members(quick):
+    model = NASClassifier(**quick, warm_start=True).fit(X, y)
+    model.set_params(ensemble_size=3).fit(X, y)
+    assert len(model.networks_) == len(model.architectures_) == 3
+
+
+@pytest.mark.parametrize(
+    "other", [y + 1, np.where(y == 2, 1, y), np.array(["a", "b", "c"])[y]]
+)
+def test_warm_start_with_other_classes_is_refused(quick, other):
+    model = NASClassifier(**quick, warm_start=True).fit(X, y)
+    expected = model.predict_proba(X)
+    with pytest.raises(ValueError, match="warm_start.*classes"):
+        model.fit(X, other)
+    np.testing.assert_array_equal(model.predict_proba(X), expected)
+
+
+def test_warm_start_with_other_columns_is_refused(quick):
+    model = NASClassifier(**quick, warm_start=True).fit(X, y)
+    with pytest.raises(ValueError, match="features"):
+        model.fit(X[:, 1:], y)
+    assert model.score(X, y) > 0.8
+
+
+def test_without_warm_start_another_fit_forgets_all(quick, mixed):
+    model = NASClassifier(**quick).fit(*mixed)
+    model.fit(X, y)
+    assert not hasattr(model, "feature_names_in_")
+    expected = NASClassifier(**quick).fit(X, y).predict_proba(X)
+    np.testing.assert_array_equal(model.predict_proba(X), expected)
+
+
+def test_the_strategy_given_may_be_used_again(quick):
+    strategy = ENAS(entropy_weight=0.05)
+    one = NASClassifier(**quick, strategy=strategy).fit(X, y)
+    two = NASClassifier(**quick, strategy=strategy).fit(X, y)
+    np.testing.assert_array_equal(one.predict_proba(X), two.predict_proba(X))

@@ -1,0 +1,265 @@
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import torch
+from sklearn.compose import ColumnTransformer
+from sklearn.datasets import load_iris, make_classification
+from sklearn.exceptions import DataConversionWarning
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from sknas import NASClassifier
+
+
+def test_a_table_of_all_kinds_of_columns_is_learnt(fitted_mixed, mixed):
+    X, y = mixed
+    assert fitted_mixed.score(X, y) > 0.8
+    assert list(fitted_mixed.feature_names_in_) == list(X.columns)
+    assert fitted_mixed.n_features_in_ == 5
+    assert list(fitted_mixed.classes_) == ["bad", "good"]
+
+
+def test_columns_in_another_order_are_refused(fitted_mixed, mixed):
+    X, _ = mixed
+    with pytest.raises(ValueError, match="feature names"):
+        fitted_mixed.predict(X[X.columns[::-1]])
+
+
+def test_renamed_missing_and_added_columns_are_refused(fitted_mixed, mixed):
+    X, _ = mixed
+    for wrong in (
+        X.rename(columns={"size": "width"}),
+        X.drop(columns="city"),
+        X.assign(more=1),
+    ):
+        with pytest.raises(ValueError, match="feature"):
+            fitted_mixed.predict(wrong)
+
+
+def test_the_index_of_a_frame_does_not_matter(fitted_mixed, mixed):
+    X, _ = mixed
+    other = X.set_axis(np.arange(len(X))[::-1] + 7)
+    np.testing.assert_array_equal(
+        fitted_mixed.predict_proba(other), fitted_mixed.predict_proba(X)
+    )
+
+
+def test_polars_gives_what_pandas_gives(fitted_mixed, mixed, quick):
+    X, y = mixed
+    frame = pl.DataFrame(
+        {
+            "size": X["size"].to_numpy(),
+            "count": X["count"].to_numpy(),
+            "flag": X["flag"].to_numpy(),
+            "city": [None if city != city else city for city in X["city"]],
+            "grade": X["grade"].tolist(),
+        },
+        nan_to_null=True,
+    )
+    frame = frame.with_columns(pl.col("grade").cast(pl.Categorical))
+    expected = fitted_mixed.predict_proba(X)
+    np.testing.assert_array_equal(fitted_mixed.predict_proba(frame), expected)
+    model = NASClassifier(**quick).fit(frame, pl.Series(y.to_list()))
+    np.testing.assert_array_equal(model.predict_proba(frame), expected)
+    assert list(model.feature_names_in_) == list(X.columns)
+
+
+def test_an_array_of_objects_gives_what_the_frame_gives(mixed, quick):
+    X, y = mixed
+    X = X.drop(columns="flag")
+    frame = NASClassifier(**quick).fit(X, y)
+    array = NASClassifier(**quick).fit(X.to_numpy(dtype=object), y)
+    np.testing.assert_array_equal(
+        array.predict_proba(X.to_numpy(dtype=object)), frame.predict_proba(X)
+    )
+    assert not hasattr(array, "feature_names_in_")
+
+
+@pytest.mark.parametrize(
+    "dtype", ["category", "object", "str", "string", "string[pyarrow]"]
+)
+def test_all_string_dtypes_of_pandas_are_the_same(fitted_mixed, mixed, dtype):
+    X, _ = mixed
+    other = X.assign(city=X["city"].astype(dtype), grade=X["grade"].astype(dtype))
+    np.testing.assert_array_equal(
+        fitted_mixed.predict_proba(other), fitted_mixed.predict_proba(X)
+    )
+
+
+@pytest.mark.parametrize("dtype", ["Float64", "Float32", "float32", "double[pyarrow]"])
+def test_all_number_dtypes_of_pandas_are_read(fitted_mixed, mixed, dtype):
+    X, _ = mixed
+    np.testing.assert_allclose(
+        fitted_mixed.predict_proba(X.astype({"size": dtype})),
+        fitted_mixed.predict_proba(X),
+        atol=1e-4,
+    )
+
+
+@pytest.mark.parametrize("dtype", ["Int64", "uint8", "int8[pyarrow]", "float64"])
+def test_all_integer_dtypes_of_pandas_are_the_same(fitted_mixed, mixed, dtype):
+    X, _ = mixed
+    np.testing.assert_array_equal(
+        fitted_mixed.predict_proba(X.astype({"count": dtype})),
+        fitted_mixed.predict_proba(X),
+    )
+
+
+@pytest.mark.parametrize("kind", [bool, np.bool_])
+def test_booleans_are_categories_in_a_column_of_objects_too(
+    fitted_mixed, mixed, quick, kind
+):
+    X, y = mixed
+    flag = pd.Series([kind(value) for value in X["flag"]], dtype=object)
+    assert type(flag[0]) is kind
+    X = X.assign(flag=flag)
+    np.testing.assert_array_equal(
+        NASClassifier(**quick).fit(X, y).predict_proba(X),
+        fitted_mixed.predict_proba(X),
+    )
+
+
+def test_booleans_that_may_be_missing_are_categories(mixed, quick):
+    X, y = mixed
+    X = X.assign(flag=X["flag"].astype("boolean").mask(np.arange(len(X)) % 9 == 0))
+    model = NASClassifier(**quick).fit(X, y)
+    objects = X.assign(flag=X["flag"].astype(object))
+    np.testing.assert_array_equal(model.predict_proba(X), model.predict_proba(objects))
+
+
+def test_nullable_integers_keep_missing_values(mixed, quick):
+    X, y = mixed
+    X = X.assign(count=X["count"].astype("Int64").mask(np.arange(len(X)) % 9 == 0))
+    model = NASClassifier(**quick).fit(X, y)
+    floats = X.assign(count=X["count"].astype(float))
+    np.testing.assert_array_equal(model.predict_proba(X), model.predict_proba(floats))
+
+
+def test_pipelines_may_hand_over_frames(mixed, quick):
+    X, y = mixed
+    scale = ColumnTransformer(
+        [("scale", StandardScaler(), ["size", "count"])], remainder="passthrough"
+    )
+    for kind in ("pandas", "polars"):
+        model = make_pipeline(scale, NASClassifier(**quick))
+        model.set_output(transform=kind)
+        if kind == "polars":
+            X = pl.from_pandas(X)
+        assert model.fit(X, y).score(X, y) > 0.8
+        assert model[-1].n_features_in_ == 5
+        assert "remainder__city" in model[-1].feature_names_in_
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        ["setosa", "versicolor", "virginica"],
+        [10, -3, 7],
+        np.array([2.0, 0.0, 1.0]),
+        np.array(["b", "a", "c"], dtype=object),
+    ],
+)
+def test_labels_come_back_as_they_were(quick, labels):
+    X, y = load_iris(return_X_y=True)
+    labels = np.asarray(labels)
+    model = NASClassifier(**quick).fit(X, labels[y])
+    assert list(model.classes_) == sorted(labels)
+    assert model.predict(X).dtype == labels.dtype
+    assert model.score(X, labels[y]) > 0.8
+
+
+def test_labels_may_be_booleans(quick):
+    X, y = load_iris(return_X_y=True)
+    for labels in (y > 0, pd.Series(y > 0), (y > 0).tolist()):
+        model = NASClassifier(**quick).fit(X, labels)
+        assert model.predict(X).dtype == bool
+        assert model.score(X, y > 0) > 0.9
+
+
+def test_labels_with_pandas_extension_dtypes(quick):
+    X, y = load_iris(return_X_y=True)
+    names = np.array(["a", "b", "c"])[y]
+    for labels in (
+        pd.Series(names, dtype="string"),
+        pd.Series(names, dtype="category"),
+        pd.Series(y, dtype="Int64"),
+    ):
+        assert NASClassifier(**quick).fit(X, labels).predict(X)[0] == labels[0]
+
+
+def test_a_column_of_labels_warns_as_elsewhere(quick):
+    X, y = load_iris(return_X_y=True)
+    with pytest.warns(DataConversionWarning, match="column-vector"):
+        NASClassifier(**quick).fit(X, y[:, None])
+
+
+@pytest.mark.parametrize("n_classes", [2, 10, 100])
+def test_few_and_many_classes(quick, n_classes):
+    X, y = make_classification(
+        10 * n_classes,
+        20,
+        n_informative=20,
+        n_redundant=0,
+        n_classes=n_classes,
+        n_clusters_per_class=1,
+        class_sep=4.0,
+        random_state=0,
+    )
+    model = NASClassifier(**quick).fit(X, y)
+    assert model.predict_proba(X).shape == (len(y), n_classes)
+    assert model.score(X, y) > 2 / n_classes or n_classes == 2
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16, np.int64, np.uint8])
+def test_arrays_of_all_number_dtypes(quick, dtype):
+    X, y = load_iris(return_X_y=True)
+    X = (10 * X).astype(dtype)
+    assert NASClassifier(**quick).fit(X, y).score(X, y) > 0.6
+
+
+def test_an_array_of_booleans(quick):
+    X = np.random.RandomState(0).rand(200, 10) < 0.5
+    y = X[:, 0] | X[:, 1]
+    assert NASClassifier(**quick).fit(X, y).score(X, y) > 0.7
+
+
+def test_lists_tensors_and_memory_layouts_are_the_same(quick):
+    X, y = load_iris(return_X_y=True)
+    quick |= {"max_epochs": 1, "search_epochs": 1, "ensemble_size": 1}
+    expected = NASClassifier(**quick).fit(X, y).predict_proba(X)
+    for other in (
+        X.tolist(),
+        np.asfortranarray(X),
+        torch.from_numpy(X),
+        np.repeat(X, 2, axis=1)[:, ::2],
+        X.astype(">f8"),
+    ):
+        model = NASClassifier(**quick).fit(other, y)
+        np.testing.assert_array_equal(model.predict_proba(other), expected)
+
+
+def test_data_that_cannot_be_written_to_are_read(quick):
+    X, y = load_iris(return_X_y=True)
+    weight = np.ones(len(y))
+    for array in (X, y, weight):
+        array.flags.writeable = False
+    assert NASClassifier(**quick).fit(X, y, weight).score(X, y) > 0.8
+
+
+def test_fit_and_predict_do_not_change_the_data(mixed, quick):
+    X, y = mixed
+    X_before, y_before = X.copy(deep=True), y.copy(deep=True)
+    weight = np.arange(len(y)) % 3
+    weight_before = weight.copy()
+    NASClassifier(**quick).fit(X, y, weight).predict(X)
+    pd.testing.assert_frame_equal(X, X_before)
+    pd.testing.assert_series_equal(y, y_before)
+    np.testing.assert_array_equal(weight, weight_before)
+
+
+@pytest.mark.parametrize("columns", [["city"], ["flag", "grade"], ["size"]])
+def test_tables_of_one_kind_only(mixed, quick, columns):
+    X, y = mixed
+    model = NASClassifier(**quick).fit(X[columns], y)
+    assert model.score(X[columns], y) >= 0.45

@@ -1,0 +1,257 @@
+"""Successive halving: candidates with weights of their own."""
+
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from skorch.callbacks import Callback
+from small_search import make_problem
+
+from sknas import Architecture
+from sknas.search._halving import Candidate, halve, results_table
+from sknas.training import Progress, TrainedNetwork, count_parameters, load_weights
+
+
+@pytest.fixture
+def problem():
+    return make_problem()
+
+
+class Listener:
+    """Notes what it is told; asks to stop at some steps."""
+
+    def __init__(self, stop_at=()):
+        self.events = []
+        self.stop_at = stop_at
+
+    def begin(self, name, n_steps):
+        self.events.append((name, n_steps))
+
+    def step(self, fitted):
+        self.events.append(fitted())
+        return self.n_steps in self.stop_at
+
+    def end(self, fitted):
+        self.events.append("end")
+        return False
+
+    @property
+    def n_steps(self):
+        return len([event for event in self.events if isinstance(event, dict)])
+
+
+def make_candidates(problem, n, seed=0):
+    drawn = problem.space.decisions().sample(4 * n, np.random.RandomState(seed))
+    architectures = list(dict.fromkeys(drawn))[:n]
+    return [
+        Candidate(a, -1.0 - 0.01 * i, count_parameters(problem.build(a)))
+        for i, a in enumerate(architectures)
+    ]
+
+
+def run(problem, candidates, n_best=1, progress=None, n_jobs=None, callbacks=()):
+    halve(
+        problem,
+        candidates,
+        n_best,
+        np.random.RandomState(0),
+        progress or Progress(),
+        lambda members: {"members": members},
+        list(callbacks),
+        n_jobs,
+        epoch_seconds=0.0,
+    )
+    return candidates
+
+
+class TestRounds:
+    def test_the_best_by_shared_score_are_trained_and_the_worse_half_dropped(
+        self, problem
+    ):
+        candidates = make_candidates(problem, 8)
+        first = [c.architecture for c in candidates[:3]]
+        run(problem, candidates)
+        trained = [c for c in candidates if c.scores]
+        assert {c.architecture for c in trained} == set(first)
+        survivors = [c for c in trained if len(c.scores) == 2]
+        dropped = [c for c in trained if len(c.scores) == 1]
+        assert (len(survivors), len(dropped)) == (2, 1)
+        assert min(c.scores[0] for c in survivors) >= dropped[0].scores[0]
+
+    def test_survivors_are_trained_longer(self, problem):
+        candidates = run(problem, make_candidates(problem, 8))
+        n_epochs = {len(c.scores): c.n_epochs for c in candidates}
+        assert n_epochs[0] == 0 < n_epochs[1] < n_epochs[2]
+        for candidate in candidates:
+            assert (candidate.trained is None) == (not candidate.scores)
+            assert candidate.seconds > 0 or not candidate.scores
+
+    def test_a_second_round_goes_on_from_the_weights_of_the_first(self, problem):
+        class Weights(Callback):
+            begun, ended = [], []
+
+            def on_train_begin(self, net, **kwargs):
+                self.begun.append(net.module_.input.weight.detach().clone())
+
+            def on_train_end(self, net, **kwargs):
+                self.ended.append(net.module_.input.weight.detach().clone())
+
+        run(problem, make_candidates(problem, 8), callbacks=[Weights()])
+        first_round = Weights.ended[:3]
+        assert len(Weights.begun) == 5
+        for weight in Weights.begun[3:]:
+            assert any(torch.equal(weight, ended) for ended in first_round)
+
+    @pytest.mark.parametrize(("n_best", "n_trained"), [(1, 3), (2, 6), (3, 8), (8, 0)])
+    def test_more_are_trained_where_more_are_wanted(self, problem, n_best, n_trained):
+        candidates = run(problem, make_candidates(problem, 8), n_best)
+        assert len([c for c in candidates if c.scores]) == n_trained
+
+    def test_the_score_is_the_reward_on_the_whole_held_back_part(self, problem):
+        candidates = run(problem, make_candidates(problem, 8))
+        for candidate in candidates:
+            if not candidate.scores:
+                continue
+            network = problem.build(candidate.architecture).eval()
+            load_weights(network, candidate.trained.weights)
+            valid = problem.valid
+            with torch.no_grad():
+                logits = network(**valid.inputs)
+            reward = problem.reward(logits, valid.target, valid.weight).item()
+            assert candidate.scores[-1] == pytest.approx(reward, rel=1e-5)
+
+    def test_the_score_of_several_predictors_is_that_of_their_mean(self, problem):
+        space = clone(problem.space).set_params(n_heads=3)
+        problem = replace(problem, space=space)
+        candidate = run(problem, make_candidates(problem, 4))[0]
+        network = problem.build(candidate.architecture).eval()
+        load_weights(network, candidate.trained.weights)
+        with torch.no_grad():
+            probability = network(**problem.valid.inputs).softmax(dim=2).mean(dim=0)
+        own = probability.gather(1, problem.valid.target.unsqueeze(1)).log().mean()
+        assert candidate.scores[-1] == pytest.approx(own.item(), rel=1e-4)
+
+    def test_the_same_seed_gives_the_same_weights(self, problem):
+        one, other = (run(problem, make_candidates(problem, 5)) for _ in range(2))
+        for a, b in zip(one, other, strict=True):
+            assert a.scores == b.scores
+            if a.scores:
+                for name, value in a.trained.weights.items():
+                    assert (value == b.trained.weights[name]).all()
+
+
+class TestProgress:
+    def test_every_training_is_a_step(self, problem):
+        listener = Listener()
+        run(problem, make_candidates(problem, 8), progress=Progress(None, [listener]))
+        assert listener.events[0] == ("candidates", 5)
+        assert listener.events[-1] == "end"
+        assert listener.n_steps == 5
+
+    def test_each_step_tells_the_best_so_far_with_a_network(self, problem):
+        listener = Listener()
+        run(problem, make_candidates(problem, 8), progress=Progress(None, [listener]))
+        for event in listener.events:
+            if isinstance(event, dict):
+                [(architecture, network)] = event["members"]
+                assert isinstance(architecture, Architecture)
+                assert not network.training
+                assert network(**problem.valid.inputs).shape == (1, 50, 2)
+
+    def test_a_listener_that_asks_to_stop_ends_the_whole_race(self, problem):
+        listener = Listener(stop_at={1})
+        candidates = run(
+            problem, make_candidates(problem, 8), progress=Progress(None, [listener])
+        )
+        assert listener.n_steps == 1
+        assert [len(c.scores) for c in candidates].count(0) == 7
+
+    def test_ctrl_c_stops_the_race_and_the_fit(self, problem):
+        class CtrlC(Callback):
+            """Lets the first training end, and interrupts the second."""
+
+            trainings = []
+
+            def on_train_begin(self, net, **kwargs):
+                self.trainings.append(net)
+                if len(self.trainings) == 2:
+                    net.module_.register_forward_pre_hook(self.interrupt)
+
+            def interrupt(self, module, args):
+                raise KeyboardInterrupt
+
+        progress = Progress()
+        candidates = run(
+            problem,
+            make_candidates(problem, 8),
+            progress=progress,
+            callbacks=[CtrlC()],
+        )
+        assert progress.stopped
+        assert len(CtrlC.trainings) == 2
+        assert max(len(c.scores) for c in candidates) == 1
+
+    def test_no_time_leaves_the_candidates_usable(self, problem):
+        progress = Progress(time.monotonic() - 1.0)
+        candidates = run(problem, make_candidates(problem, 8), progress=progress)
+        for candidate in candidates:
+            if candidate.trained is not None:
+                for value in candidate.trained.weights.values():
+                    assert np.isfinite(value).all()
+
+
+class TestOrder:
+    def test_who_came_further_is_before_who_scored_better(self, problem):
+        a, b, c, d = make_candidates(problem, 4)
+        a.scores, b.scores, c.scores = [-0.1], [-0.9, -0.5], [-0.9, -0.4]
+        assert sorted([a, b, c, d], key=Candidate.order) == [c, b, a, d]
+
+    def test_who_has_no_number_as_score_is_last_of_the_equally_far(self, problem):
+        a, b, c = make_candidates(problem, 3)
+        a.scores, b.scores = [float("nan")], [-9.0]
+        c.shared_score = float("nan")
+        assert sorted([c, a, b], key=Candidate.order) == [b, a, c]
+
+
+class TestResultsTable:
+    @pytest.fixture
+    def decisions(self, problem):
+        return problem.space.decisions()
+
+    @pytest.fixture
+    def candidates(self, problem):
+        candidates = run(problem, make_candidates(problem, 8))
+        return sorted(candidates, key=Candidate.order)
+
+    def test_it_has_a_row_for_each_candidate_in_order(self, candidates, decisions):
+        table = results_table(candidates, decisions)
+        assert {len(column) for column in table.values()} == {8}
+        assert table["rank"].tolist() == list(range(1, 9))
+        assert all(isinstance(column, np.ndarray) for column in table.values())
+
+    def test_its_columns_agree_with_each_other(self, candidates, decisions, problem):
+        table = results_table(candidates, decisions)
+        for i, candidate in enumerate(candidates):
+            architecture = Architecture.from_json(table["architecture"][i])
+            assert architecture == candidate.architecture
+            for decision in decisions:
+                value = table[f"decision_{decision.name}"][i]
+                assert value == architecture.get(decision.name)
+                assert type(value) is type(architecture.get(decision.name))
+            n_parameters = count_parameters(problem.build(architecture))
+            assert table["n_parameters"][i] == n_parameters
+        assert (table["trained"] == ~np.isnan(table["score"])).all()
+        assert (table["trained"] == (table["n_epochs"] > 0)).all()
+        assert (table["trained"] == (table["fit_time"] > 0)).all()
+        assert np.isfinite(table["shared_score"]).all()
+        assert table["trained"].dtype == bool
+        assert table["n_parameters"].dtype.kind == "i"
+
+    def test_the_score_is_the_last_one(self, problem, decisions):
+        candidate = make_candidates(problem, 1)[0]
+        candidate.trained = TrainedNetwork({})
+        candidate.scores = [-3.0, -2.0]
+        assert results_table([candidate], decisions)["score"].tolist() == [-2.0]

@@ -1,0 +1,114 @@
+"""Losses of one or several predictors."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import log_loss
+from torch.nn import functional as F
+
+from sknas.training import CrossEntropy
+
+N_HEADS, N_ROWS, N_CLASSES = 3, 10, 4
+
+
+@pytest.fixture
+def logits():
+    return 2 * torch.randn(
+        N_HEADS, N_ROWS, N_CLASSES, generator=torch.Generator().manual_seed(0)
+    )
+
+
+TARGET = torch.arange(N_ROWS) % N_CLASSES
+WEIGHT = torch.linspace(0.2, 1.8, N_ROWS)
+
+
+class TestEvaluation:
+    def test_it_judges_the_mean_probability_of_the_predictors(self, logits):
+        loss = CrossEntropy().eval()(logits, TARGET, WEIGHT)
+        probability = logits.softmax(dim=2).mean(dim=0).numpy()
+        expected = log_loss(TARGET, probability, sample_weight=WEIGHT)
+        assert loss.item() == pytest.approx(expected, rel=1e-5)
+
+    def test_scaling_all_weights_changes_nothing(self, logits):
+        criterion = CrossEntropy().eval()
+        one, other = (criterion(logits, TARGET, w) for w in (WEIGHT, 7 * WEIGHT))
+        torch.testing.assert_close(one, other)
+
+    def test_labels_are_not_smoothed(self, logits):
+        one, other = (
+            CrossEntropy(smoothing).eval()(logits, TARGET, WEIGHT)
+            for smoothing in (0.0, 0.3)
+        )
+        assert one == other
+
+
+class TestTraining:
+    def test_it_is_the_mean_of_the_predictors_losses(self, logits):
+        criterion = CrossEntropy()
+        together = criterion(logits, TARGET, WEIGHT)
+        alone = torch.stack([criterion(head, TARGET, WEIGHT) for head in logits])
+        torch.testing.assert_close(together, alone.mean())
+
+    def test_predictors_that_differ_lose_more_than_their_mean_does(self, logits):
+        criterion = CrossEntropy()
+        weight = torch.ones(N_ROWS)
+        training = criterion(logits, TARGET, weight)
+        evaluation = criterion.eval()(logits, TARGET, weight)
+        assert training > evaluation + 0.1
+
+    def test_rows_of_weight_two_pull_as_two_rows(self, logits):
+        criterion = CrossEntropy()
+        weight = torch.ones(N_ROWS)
+        weight[3] = 2.0
+        index = torch.tensor([*range(N_ROWS), 3])
+        weighted = criterion(logits, TARGET, weight) * N_ROWS
+        repeated = criterion(logits[:, index], TARGET[index], torch.ones(len(index)))
+        torch.testing.assert_close(weighted, repeated * len(index))
+
+    def test_a_batch_of_light_rows_pulls_less_than_one_of_heavy_rows(self, logits):
+        criterion = CrossEntropy()
+        light, heavy = (criterion(logits, TARGET, w * WEIGHT) for w in (0.5, 2.0))
+        torch.testing.assert_close(4 * light, heavy)
+
+    def test_labels_are_smoothed_by_the_given_share(self, logits):
+        loss = CrossEntropy(0.2)(logits[0], TARGET, torch.ones(N_ROWS))
+        soft = 0.8 * F.one_hot(TARGET, N_CLASSES) + 0.2 / N_CLASSES
+        expected = -(soft * logits[0].log_softmax(dim=1)).sum(dim=1).mean()
+        torch.testing.assert_close(loss, expected)
+
+    def test_each_predictor_may_have_rows_of_its_own(self, logits):
+        criterion = CrossEntropy()
+        target = torch.stack([TARGET, TARGET.flip(0), TARGET.roll(1)])
+        weight = torch.stack([WEIGHT, WEIGHT.flip(0), WEIGHT.roll(1)])
+        alone = [
+            criterion(*of_head) for of_head in zip(logits, target, weight, strict=True)
+        ]
+        torch.testing.assert_close(
+            criterion(logits, target, weight), torch.stack(alone).mean()
+        )
+
+    def test_every_predictor_gets_a_gradient_of_its_own_mistakes(self, logits):
+        logits.requires_grad_()
+        CrossEntropy()(logits, TARGET, torch.ones(N_ROWS)).backward()
+        one_hot = F.one_hot(TARGET, N_CLASSES)
+        expected = (logits.softmax(dim=2) - one_hot) / (N_HEADS * N_ROWS)
+        torch.testing.assert_close(logits.grad, expected)
+
+
+class TestPredictions:
+    def test_probabilities_are_averaged_over_predictors(self, logits):
+        expected = logits.softmax(dim=2).mean(dim=0)
+        torch.testing.assert_close(CrossEntropy.predict(logits), expected)
+        torch.testing.assert_close(CrossEntropy.log_predict(logits), expected.log())
+
+    def test_one_predictor_is_itself_with_and_without_its_axis(self, logits):
+        for given in (logits[0], logits[:1]):
+            torch.testing.assert_close(
+                CrossEntropy.predict(given), logits[0].softmax(dim=1)
+            )
+
+    def test_extreme_logits_give_finite_losses(self, logits):
+        log_probability = CrossEntropy.log_predict(1e4 * logits)
+        assert log_probability.isfinite().all()
+        loss = CrossEntropy().eval()(1e4 * logits, TARGET, WEIGHT)
+        assert np.isfinite(loss.item())

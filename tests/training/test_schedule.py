@@ -1,0 +1,131 @@
+"""The course of a training: its learning rate, and its time."""
+
+import pytest
+from skorch.callbacks import Callback
+from small_training import SmallNet, make_recipe, make_table
+
+from sknas.training import Schedule, TimeBudget, train_network
+from sknas.training._progress import StopTraining
+from sknas.training._schedule import WARM_UP_STEPS
+
+
+def factors(schedule, n_steps, used=0.0):
+    return [schedule.factor(step, used) for step in range(n_steps)]
+
+
+class TestLearningRate:
+    def test_it_rises_through_the_warm_up_and_then_falls_to_nothing(self):
+        course = factors(Schedule(1000), 1000)
+        peak = course.index(max(course))
+        assert peak == pytest.approx(WARM_UP_STEPS, abs=2)
+        assert course[:peak] == sorted(course[:peak])
+        assert course[peak:] == sorted(course[peak:], reverse=True)
+        assert 0 < course[0] < 0.1 and max(course) > 0.95
+        assert 0 < course[-1] < 0.05
+
+    def test_it_is_the_root_of_what_is_left(self):
+        schedule = Schedule(1000)
+        assert schedule.factor(750, 0.0) == pytest.approx(0.5)
+        assert schedule.factor(1000, 0.0) == 0.0
+        assert schedule.factor(1200, 0.0) == 0.0
+
+    def test_a_training_in_two_parts_has_the_course_of_one(self):
+        whole = factors(Schedule(100), 100)
+        second = factors(Schedule(100, first_step=40), 60)
+        assert whole[40:] == pytest.approx(second)
+
+    def test_time_counts_where_it_runs_out_before_the_steps(self):
+        budget = TimeBudget(10.0)
+        schedule = Schedule(1000, budget=budget)
+        assert schedule.factor(100, 0.75) == pytest.approx(0.5)
+        assert schedule.factor(750, 0.1) == pytest.approx(0.5)
+
+    def test_time_only_cuts_a_training_that_is_one_of_several_rounds(self):
+        schedule = Schedule(1000, budget=TimeBudget(10.0), is_whole=False)
+        assert schedule.factor(100, 0.75) == Schedule(1000).factor(100, 0.0)
+
+
+class TestTimeBudget:
+    def test_it_is_used_up_in_its_seconds(self):
+        budget = TimeBudget(4.0)
+        assert [budget.used(t, 100) for t in (0.0, 1.0, 4.0)] == [0.0, 0.25, 1.0]
+
+    def test_no_seconds_are_used_up_at_once(self):
+        assert TimeBudget(0.0).used(1e-6, 1) >= 1
+
+    def test_it_grows_up_to_its_limit_for_the_least_steps(self):
+        # a step takes 1 second, so that 20 steps take 20
+        assert TimeBudget(4.0, 100.0, 20).used(10.0, 10) == pytest.approx(0.5)
+        assert TimeBudget(4.0, 16.0, 20).used(10.0, 10) == pytest.approx(10 / 16)
+        assert TimeBudget(40.0, 100.0, 20).used(10.0, 10) == pytest.approx(0.25)
+
+    def test_a_few_steps_do_not_tell_yet_how_long_one_takes(self):
+        assert TimeBudget(4.0, 100.0, 20).used(2.0, 1) == pytest.approx(0.5)
+
+
+class Net:
+    """As much of a skorch net as the callback looks at."""
+
+    lr = 0.1
+
+    def __init__(self):
+        self.param_groups = [{"lr": 1.0}, {"lr": 1.0}]
+        self.optimizer_ = self
+
+
+class TestCallback:
+    def test_it_writes_the_rate_of_each_step_to_the_optimizer(self):
+        schedule, net = Schedule(100), Net()
+        schedule.on_train_begin(net)
+        for step in range(3):
+            schedule.on_batch_begin(net, training=True)
+            expected = pytest.approx(0.1 * schedule.factor(step, 0.0))
+            assert [group["lr"] for group in net.param_groups] == [expected] * 2
+
+    def test_batches_without_training_do_not_count(self):
+        schedule, net = Schedule(100), Net()
+        schedule.on_train_begin(net)
+        schedule.on_batch_begin(net, training=True)
+        before = net.param_groups[0]["lr"]
+        for _ in range(5):
+            schedule.on_batch_begin(net, training=False)
+            schedule.on_batch_end(net, training=False)
+        assert net.param_groups[0]["lr"] == before
+        schedule.on_batch_begin(net, training=True)
+        assert net.param_groups[0]["lr"] == pytest.approx(2 * before, rel=0.05)
+
+    def test_it_stops_when_time_is_up(self):
+        schedule, net = Schedule(100, budget=TimeBudget(0.0)), Net()
+        schedule.on_train_begin(net)
+        schedule.on_batch_begin(net, training=True)
+        with pytest.raises(StopTraining):
+            schedule.on_batch_end(net, training=True)
+
+    def test_it_does_not_stop_without_a_limit(self):
+        schedule, net = Schedule(1), Net()
+        schedule.on_train_begin(net)
+        for _ in range(5):
+            schedule.on_batch_begin(net, training=True)
+            schedule.on_batch_end(net, training=True)
+        assert net.param_groups[0]["lr"] == 0.0
+
+
+def test_a_trained_network_had_the_whole_course():
+    class Rates(Callback):
+        seen = []
+
+        def on_batch_end(self, net, training=False, **kwargs):
+            if training:
+                self.seen.append(net.optimizer_.param_groups[0]["lr"])
+
+    train_network(
+        SmallNet,
+        make_table(64, 0),
+        make_table(20, 1),
+        make_recipe(),
+        seed=0,
+        callbacks=[Rates()],
+    )
+    schedule = Schedule(5 * 4)
+    expected = [0.02 * schedule.factor(step, 0.0) for step in range(20)]
+    assert Rates.seen == pytest.approx(expected)

@@ -1,0 +1,514 @@
+"""Training of one stand-alone network from beginning to end."""
+
+import threading
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from joblib import parallel_config
+from sklearn.utils import check_random_state
+from skorch.callbacks import Callback
+from small_training import SmallNet, make_recipe, make_table
+
+from sknas import DataSpec, TabularSpace
+from sknas.training import (
+    Progress,
+    TimeBudget,
+    TrainedNetwork,
+    count_parameters,
+    load_weights,
+    network_weights,
+    predict_logits,
+    private_random_state,
+    run_tasks,
+    train_network,
+)
+
+
+def same(one, other):
+    return one.keys() == other.keys() and all((one[n] == other[n]).all() for n in one)
+
+
+def loss_of(build, weights, table, criterion):
+    network = build().eval()
+    load_weights(network, weights)
+    inputs, (target, weight) = table[:]
+    with torch.no_grad():
+        return criterion.eval()(network(**inputs), target, weight).item()
+
+
+class Batches(Callback):
+    """Counts batches and epochs; raises what it is given at the end of an epoch."""
+
+    def __init__(self, raises=None, epoch=None):
+        self.raises, self.epoch = raises, epoch
+        self.n_batches = self.n_epochs = 0
+
+    def on_batch_begin(self, net, training=False, **kwargs):
+        self.n_batches += training
+
+    def on_epoch_end(self, net, **kwargs):
+        self.n_epochs += 1
+        if self.n_epochs == self.epoch:
+            raise self.raises
+
+
+class TestResult:
+    def test_the_training_set_is_learnt(self):
+        trained = train_network(
+            SmallNet,
+            make_table(128, 0),
+            make_table(64, 1),
+            make_recipe(max_epochs=30),
+            seed=0,
+        )
+        losses = [row["train_loss"] for row in trained.history]
+        assert losses[-1] < 0.5 * losses[0]
+        assert trained.score > -0.35
+        assert trained.n_epochs == len(trained.history) == 30
+        assert trained.seconds > 0 and not trained.interrupted
+
+    def test_it_holds_the_weights_of_the_best_epoch(self):
+        # labels with noise and a high rate, so that later epochs are worse
+        train, valid = make_table(40, 0, noise=2.0), make_table(30, 1, noise=2.0)
+        plan = make_recipe(max_epochs=40, lr=0.2)
+        trained = train_network(SmallNet, train, valid, plan, seed=0)
+        losses = [row["valid_loss"] for row in trained.history]
+        assert losses[-1] > min(losses) + 0.05
+        assert trained.score == -min(losses)
+        reached = loss_of(SmallNet, trained.weights, valid, plan.criterion)
+        assert reached == pytest.approx(min(losses), rel=1e-5)
+
+    def test_it_is_over_when_the_loss_has_not_improved_for_so_many_epochs(self):
+        plan = make_recipe(max_epochs=100, lr=0.2, n_iter_no_change=4)
+        trained = train_network(
+            SmallNet,
+            make_table(40, 0, noise=2.0),
+            make_table(30, 1, noise=2.0),
+            plan,
+            seed=0,
+        )
+        losses = [row["valid_loss"] for row in trained.history]
+        assert trained.n_epochs < 100
+        assert len(losses) - 1 - int(np.argmin(losses)) == 4
+
+    def test_without_held_back_rows_all_epochs_run_and_the_last_counts(self):
+        plan = make_recipe(max_epochs=7, n_iter_no_change=1, lr=0.5)
+        trained = train_network(
+            SmallNet, make_table(40, 0, noise=2.0), None, plan, seed=0
+        )
+        assert trained.n_epochs == 7
+        assert np.isnan(trained.score)
+        assert not any("valid_loss" in row for row in trained.history)
+
+    @pytest.mark.parametrize("weighted", [False, True])
+    def test_the_score_is_the_loss_on_all_held_back_rows(self, monkeypatch, weighted):
+        # more rows than are predicted at a time
+        monkeypatch.setattr("sknas.training._train.PREDICTION_ROWS", 32)
+        valid = make_table(75, 1, weighted=weighted)
+        order = valid.weight.argsort()  # rows of like weights come together
+        valid = valid.subset(order)
+        plan = make_recipe()
+        trained = train_network(SmallNet, make_table(64, 0), valid, plan, seed=0)
+        expected = loss_of(SmallNet, trained.weights, valid, plan.criterion)
+        assert -trained.score == pytest.approx(expected, rel=1e-5)
+
+    def test_several_predictors_are_judged_by_their_mean(self):
+        def build():
+            return SmallNet(n_heads=3)
+
+        plan, valid = make_recipe(), make_table(64, 1)
+        trained = train_network(build, make_table(64, 0), valid, plan, seed=0)
+        network = build().eval()
+        load_weights(network, trained.weights)
+        with torch.no_grad():
+            probability = network(**valid.inputs).softmax(dim=2).mean(dim=0)
+        own = probability.gather(1, valid.target.unsqueeze(1)).log().mean().item()
+        assert trained.score == pytest.approx(own, rel=1e-4)
+
+    def test_what_is_left_is_plain_values(self):
+        trained = train_network(
+            SmallNet, make_table(64, 0), make_table(32, 1), make_recipe(), seed=0
+        )
+        assert all(type(w) is np.ndarray for w in trained.weights.values())
+        assert all("batches" not in row for row in trained.history)
+        assert isinstance(trained.score, float)
+
+    @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+    def test_every_optimizer_learns(self, optimizer):
+        trained = train_network(
+            SmallNet,
+            make_table(128, 0),
+            make_table(64, 1),
+            make_recipe(max_epochs=20, optimizer=optimizer, lr=0.05),
+            seed=0,
+        )
+        assert trained.score > -0.45
+
+    def test_weight_decay_shrinks_the_weights(self):
+        sizes = []
+        for weight_decay in (0.0, 2.0):
+            plan = make_recipe(max_epochs=20, weight_decay=weight_decay)
+            trained = train_network(SmallNet, make_table(64, 0), None, plan, seed=0)
+            sizes.append(np.abs(trained.weights["heads"]).mean())
+        assert sizes[1] < 0.7 * sizes[0]
+
+
+class TestSeed:
+    def build(self):
+        return lambda: SmallNet(dropout=0.2)
+
+    def test_the_same_seed_gives_the_same_bits(self):
+        runs = []
+        for seed in (0, 0, 1):
+            torch.randn(3)  # what was drawn before does not matter
+            runs.append(
+                train_network(
+                    self.build(),
+                    make_table(64, 0),
+                    make_table(32, 1),
+                    make_recipe(),
+                    seed,
+                )
+            )
+        assert same(runs[0].weights, runs[1].weights)
+        assert runs[0].score == runs[1].score
+        assert not same(runs[0].weights, runs[2].weights)
+
+    def test_the_process_is_left_as_it_was_found(self):
+        threads = torch.get_num_threads()
+        torch.set_num_threads(2)
+        try:
+            numpy_generator = check_random_state(None)
+            before = torch.get_rng_state(), numpy_generator.get_state()[1]
+            train_network(
+                self.build(),
+                make_table(64, 0),
+                make_table(32, 1),
+                make_recipe(),
+                seed=0,
+            )
+            assert torch.get_rng_state().equal(before[0])
+            assert (numpy_generator.get_state()[1] == before[1]).all()
+            assert torch.get_num_threads() == 2
+        finally:
+            torch.set_num_threads(threads)
+
+    def test_the_data_are_left_as_they_were_found(self):
+        train, valid = make_table(64, 0), make_table(32, 1)
+        train_network(SmallNet, train, valid, make_recipe(), seed=0)
+        assert train.inputs["numeric"].equal(make_table(64, 0).inputs["numeric"])
+        assert valid.target.equal(make_table(32, 1).target)
+
+
+class TestRounds:
+    def test_training_starts_from_given_weights(self):
+        weights = network_weights(SmallNet())
+        plan = make_recipe(lr=1e-12)
+        trained = train_network(
+            SmallNet,
+            make_table(64, 0),
+            make_table(32, 1),
+            plan,
+            seed=0,
+            weights=weights,
+        )
+        for name, value in weights.items():
+            np.testing.assert_allclose(trained.weights[name], value, atol=1e-6)
+
+    def test_given_weights_are_not_written_to(self):
+        weights = network_weights(SmallNet())
+        before = {name: value.copy() for name, value in weights.items()}
+        for value in weights.values():
+            value.flags.writeable = False
+        train_network(
+            SmallNet, make_table(64, 0), None, make_recipe(), 0, weights=weights
+        )
+        assert same(weights, before)
+
+    def test_so_many_epochs_are_trained_and_no_more(self):
+        plan = make_recipe(max_epochs=10)
+        data = make_table(64, 0), make_table(32, 1)
+        assert train_network(SmallNet, *data, plan, 0, n_epochs=3).n_epochs == 3
+        assert train_network(SmallNet, *data, plan, 0, first_epoch=4).n_epochs == 6
+
+    def test_rounds_together_have_the_learning_rates_of_one_training(self):
+        class Rates(Callback):
+            def __init__(self):
+                self.seen = []
+
+            def on_batch_end(self, net, training=False, **kwargs):
+                if training:
+                    self.seen.append(net.optimizer_.param_groups[0]["lr"])
+
+        whole, parts = Rates(), Rates()
+        plan, data = make_recipe(max_epochs=6), (make_table(64, 0), make_table(32, 1))
+        train_network(SmallNet, *data, plan, 0, callbacks=[whole])
+        train_network(SmallNet, *data, plan, 0, n_epochs=2, callbacks=[parts])
+        train_network(SmallNet, *data, plan, 0, first_epoch=2, callbacks=[parts])
+        assert len(whole.seen) == 24
+        assert parts.seen == pytest.approx(whole.seen)
+
+
+class TestStopping:
+    def test_a_budget_that_is_used_up_stops_in_the_middle_of_an_epoch(self):
+        batches = Batches()
+        trained = train_network(
+            SmallNet,
+            make_table(64, 0),
+            make_table(32, 1),
+            make_recipe(),
+            seed=0,
+            budget=TimeBudget(0.0),
+            callbacks=[batches],
+        )
+        assert batches.n_batches == 1  # of four
+        assert not trained.interrupted
+        assert all(np.isfinite(value).all() for value in trained.weights.values())
+
+    def test_a_budget_that_suffices_stops_nothing(self):
+        trained = train_network(
+            SmallNet,
+            make_table(64, 0),
+            make_table(32, 1),
+            make_recipe(),
+            seed=0,
+            budget=TimeBudget(1e6),
+        )
+        assert trained.n_epochs == 5
+
+    @pytest.mark.parametrize("at", [1, 3, 5, 23])
+    def test_ctrl_c_leaves_the_best_so_far(self, at):
+        # four steps of training and one of validation in an epoch: the first is in
+        # the first epoch, the fifth in a validation, the 23rd in the fifth epoch
+        plan, valid = make_recipe(max_epochs=10), make_table(32, 1)
+        trained = train_network(
+            lambda: SmallNet(interrupt_at=at), make_table(64, 0), valid, plan, seed=0
+        )
+        assert trained.interrupted
+        assert len(trained.history) == trained.n_epochs == -(-at // 5)
+        assert all(np.isfinite(value).all() for value in trained.weights.values())
+        losses = [row["valid_loss"] for row in trained.history if "valid_loss" in row]
+        assert len(losses) == (at - 1) // 5
+        if losses:
+            assert trained.score == -min(losses)
+            reached = loss_of(SmallNet, trained.weights, valid, plan.criterion)
+            assert reached == pytest.approx(min(losses), rel=1e-5)
+        else:
+            assert np.isnan(trained.score)
+
+    def test_a_callback_that_raises_keyboard_interrupt_ends_its_own_net_only(self):
+        callback = Batches(KeyboardInterrupt, epoch=2)
+        trained = train_network(
+            SmallNet,
+            make_table(64, 0),
+            make_table(32, 1),
+            make_recipe(),
+            0,
+            callbacks=[callback],
+        )
+        assert trained.n_epochs == 2
+        assert not trained.interrupted
+
+    def test_an_error_in_a_callback_is_not_swallowed(self):
+        callback = Batches(ZeroDivisionError, epoch=2)
+        with pytest.raises(ZeroDivisionError):
+            train_network(
+                SmallNet,
+                make_table(64, 0),
+                make_table(32, 1),
+                make_recipe(),
+                0,
+                callbacks=[callback],
+            )
+
+    @pytest.mark.parametrize("stop_at", [None, 2])
+    def test_each_epoch_is_a_step_at_which_a_listener_may_stop(self, stop_at):
+        class Listener:
+            fitted = []
+
+            def step(self, fitted):
+                self.fitted.append(fitted())
+                return len(self.fitted) == stop_at
+
+        listener = Listener()
+        trained = train_network(
+            SmallNet,
+            make_table(64, 0),
+            make_table(32, 1),
+            make_recipe(),
+            seed=0,
+            progress=Progress(None, [listener]),
+            fitted=lambda net: {"epoch": len(net.history)},
+        )
+        n_epochs = stop_at or 5
+        assert trained.n_epochs == n_epochs and not trained.interrupted
+        assert listener.fitted == [{"epoch": i + 1} for i in range(n_epochs)]
+
+
+class TestRunTasks:
+    quantiles = np.linspace(-2, 2, 4)[:, None].repeat(3, axis=1)
+    spec = DataSpec(2, 3, (), quantiles)
+
+    def tasks(self, n=2):
+        space = TabularSpace(widths=(8,), depths=(2, 1), n_heads=2)
+        architectures = space.decisions().sample(n, np.random.RandomState(0))
+        tables = []
+        for i in range(2):
+            data = make_table(48, i)
+            data.inputs["categorical"] = torch.zeros(48, 0, dtype=torch.int64)
+            tables.append(data)
+        return [
+            partial(
+                train_network,
+                partial(space.network, architecture, self.spec),
+                *tables,
+                make_recipe(max_epochs=3),
+                i,
+            )
+            for i, architecture in enumerate(architectures)
+        ]
+
+    @pytest.mark.parametrize("backend", ["threading", "loky"])
+    def test_at_the_same_time_they_give_what_they_give_one_by_one(self, backend):
+        tasks = self.tasks()
+        serial = list(run_tasks(tasks, None, Progress(), dict))
+        with parallel_config(backend):
+            parallel = list(run_tasks(tasks, 2, Progress(), dict))
+        assert len(parallel) == len(serial) == 2
+        for one, other in zip(serial, parallel, strict=True):
+            assert same(one.weights, other.weights)
+            assert one.score == other.score
+
+    def test_threads_do_not_wait_for_the_fit_that_started_them(self, monkeypatch):
+        # joblib takes threads within the processes of a parallel grid search, and a
+        # fit holds torch's generator while it waits for its trainings; a lock of
+        # this test's own, so that no other test waits for it
+        monkeypatch.setattr(
+            "sknas.training._isolation._generator_lock", threading.RLock()
+        )
+        tasks, results = self.tasks(), []
+
+        def fit():
+            with private_random_state(0), parallel_config("threading"):
+                results.extend(run_tasks(tasks, 2, Progress(), dict))
+
+        thread = threading.Thread(target=fit, daemon=True)
+        thread.start()
+        thread.join(8)
+        assert len(results) == 2
+
+    def test_each_is_reported_as_a_step_after_its_result_was_taken(self):
+        class Listener:
+            n_steps = 0
+
+            def step(self, fitted):
+                self.n_steps += 1
+                return False
+
+        listener = Listener()
+        tasks = [lambda: TrainedNetwork({})] * 3
+        seen = []
+        for _ in run_tasks(tasks, None, Progress(None, [listener]), dict):
+            seen.append(listener.n_steps)
+        assert seen == [0, 1, 2] and listener.n_steps == 3
+
+    def test_a_listener_may_stop_those_that_have_not_begun(self):
+        class Listener:
+            def step(self, fitted):
+                return True
+
+        begun = []
+
+        def task():
+            begun.append(1)
+            return TrainedNetwork({})
+
+        progress = Progress(None, [Listener()])
+        assert len(list(run_tasks([task] * 3, None, progress, dict))) == 1
+        assert len(begun) == 1
+
+    def test_an_interrupted_training_ends_them_all(self):
+        tasks = [
+            lambda: TrainedNetwork({}),
+            lambda: TrainedNetwork({}, interrupted=True),
+            lambda: TrainedNetwork({}),
+        ]
+        progress = Progress()
+        assert len(list(run_tasks(tasks, None, progress, dict))) == 2
+        assert progress.stopped
+
+    def test_ctrl_c_between_two_trainings_ends_them_all(self):
+        def interrupt():
+            raise KeyboardInterrupt
+
+        progress = Progress()
+        tasks = [lambda: TrainedNetwork({}), interrupt, lambda: TrainedNetwork({})]
+        assert len(list(run_tasks(tasks, None, progress, dict))) == 1
+        assert progress.stopped
+
+    def test_none_begins_after_the_deadline(self):
+        tasks = [lambda: TrainedNetwork({})] * 3
+        assert len(list(run_tasks(tasks, None, Progress(), dict, deadline=0.0))) == 1
+        assert len(list(run_tasks(tasks, None, Progress(), dict, deadline=1e12))) == 3
+
+
+class TestWeights:
+    def test_loading_what_was_taken_gives_the_same_network(self):
+        network, other = SmallNet(n_heads=2), SmallNet(n_heads=2)
+        load_weights(other, network_weights(network))
+        x = torch.randn(5, 3)
+        assert other(x).equal(network(x))
+
+    def test_what_was_taken_does_not_change_with_the_network(self):
+        network = SmallNet()
+        weights = network_weights(network)
+        before = {name: value.copy() for name, value in weights.items()}
+        with torch.no_grad():
+            network.hidden.weight.add_(1.0)
+        assert same(weights, before)
+
+    def test_copied_weights_are_the_networks_own(self):
+        weights = network_weights(SmallNet())
+        before = weights["hidden.bias"].copy()
+        network = SmallNet()
+        load_weights(network, weights)
+        with torch.no_grad():
+            network.hidden.bias.add_(1.0)
+        assert (weights["hidden.bias"] == before).all()
+
+    def test_weights_that_are_not_copied_are_the_arrays_themselves(self):
+        weights = network_weights(SmallNet())
+        network = SmallNet()
+        load_weights(network, weights, copy=False)
+        weights["hidden.bias"][:] = 7.0
+        assert (network.hidden.bias == 7.0).all()
+
+    def test_read_only_weights_need_no_copy(self):
+        # as from a file mapped into memory, by several processes at once
+        weights = network_weights(SmallNet())
+        for value in weights.values():
+            value.flags.writeable = False
+        network = SmallNet()
+        load_weights(network, weights, copy=False)
+        assert network(torch.randn(2, 3)).isfinite().all()
+
+    def test_parameters_are_counted(self):
+        assert count_parameters(SmallNet(n_heads=2)) == 3 * 8 + 8 + 2 * 8 * 2
+
+
+class TestPredictLogits:
+    @pytest.mark.parametrize("n_rows", [1, 31, 32, 33, 100])
+    def test_chunks_give_what_one_pass_gives(self, monkeypatch, n_rows):
+        monkeypatch.setattr("sknas.training._train.PREDICTION_ROWS", 32)
+        network = SmallNet(n_heads=2).eval()
+        x = torch.randn(n_rows, 3)
+        logits = predict_logits(network, {"numeric": x}, "cpu")
+        assert network.n_passes == -(-n_rows // 32)
+        assert logits.shape == (2, n_rows, 2) and not logits.requires_grad
+        torch.testing.assert_close(logits, network(x))
+
+    def test_no_rows_give_no_logits(self):
+        logits = predict_logits(SmallNet(), {"numeric": torch.zeros(0, 3)}, "cpu")
+        assert logits.shape == (1, 0, 2)

@@ -1,0 +1,150 @@
+"""Training of the networks that are to be averaged."""
+
+import time
+
+import numpy as np
+import pytest
+import torch
+from joblib import parallel_config
+from skorch.callbacks import Callback
+from small_training import SmallNet, make_recipe, make_table
+
+from sknas.training import Progress, load_weights, network_weights, train_ensemble
+
+
+@pytest.fixture
+def run():
+    def run(n=3, seed=0, build=SmallNet, **kwargs):
+        kwargs = {
+            "progress": Progress(),
+            "fitted": lambda networks: {"networks": list(networks)},
+        } | kwargs
+        return train_ensemble(
+            [build] * n,
+            lambda i: (make_table(64, 10 + i), make_table(32, 20 + i)),
+            kwargs.pop("recipe", make_recipe()),
+            random_state=np.random.RandomState(seed),
+            **kwargs,
+        )
+
+    return run
+
+
+class Listener:
+    def __init__(self, stop_at=None):
+        self.names, self.sizes, self.depth = [], [], 0
+        self.n_members = 0
+        self.stop_at = stop_at
+
+    def begin(self, name, n_steps):
+        self.names.append((name, n_steps))
+        self.depth += 1
+
+    def step(self, fitted):
+        self.sizes.append(len(fitted()["networks"]))
+        return False
+
+    def end(self, fitted):
+        self.depth -= 1
+        if self.depth != 1:
+            return False
+        self.n_members += 1
+        assert len(fitted()["networks"]) == self.n_members
+        return self.n_members == self.stop_at
+
+
+def test_each_network_is_trained_on_rows_and_with_a_seed_of_its_own(run):
+    members = run()
+    assert len(members) == 3
+    first = [member.weights["heads"] for member in members]
+    assert not np.allclose(first[0], first[1]) and not np.allclose(first[1], first[2])
+    assert all(member.n_epochs == 5 for member in members)
+
+
+def test_the_same_seed_gives_the_same_networks(run):
+    one, same, other = run(), run(), run(seed=1)
+    for a, b in zip(one, same, strict=True):
+        assert all((a.weights[n] == b.weights[n]).all() for n in a.weights)
+    assert not np.allclose(one[0].weights["heads"], other[0].weights["heads"])
+
+
+def test_at_the_same_time_they_become_what_they_become_one_by_one(run):
+    with parallel_config("threading"):
+        parallel = run(n_jobs=2)
+    for a, b in zip(run(), parallel, strict=True):
+        assert all((a.weights[n] == b.weights[n]).all() for n in a.weights)
+
+
+def test_they_start_from_given_weights(run):
+    weights = [network_weights(SmallNet()) for _ in range(3)]
+    members = run(weights=weights, recipe=make_recipe(lr=1e-12))
+    for member, start in zip(members, weights, strict=True):
+        np.testing.assert_allclose(member.weights["heads"], start["heads"], atol=1e-6)
+
+
+def test_a_listener_hears_of_each_network_and_each_epoch(run):
+    listener = Listener()
+    run(progress=Progress(None, [listener]))
+    assert listener.names == [("training", 3)] + [("network", 5)] * 3
+    # the network in training counts with those that are done
+    assert listener.sizes == [1] * 5 + [2] * 5 + [3] * 5
+    assert listener.depth == 0
+
+
+def test_networks_that_are_done_predict_as_they_were_trained(run):
+    kept = []
+
+    class Keep(Listener):
+        def end(self, fitted):
+            kept[:] = fitted()["networks"]
+            return super().end(fitted)
+
+    members = run(progress=Progress(None, [Keep()]))
+    x = torch.randn(4, 3)
+    for network, member in zip(kept, members, strict=True):
+        expected = SmallNet()
+        load_weights(expected, member.weights)
+        assert network(x).equal(expected(x))
+
+
+def test_a_listener_can_stop_after_a_network(run):
+    members = run(progress=Progress(None, [Listener(stop_at=2)]))
+    assert len(members) == 2
+
+
+def test_ctrl_c_ends_with_the_network_in_training(run):
+    builds = []
+
+    def build():
+        # the networks that are trained and those that are kept, in turn
+        builds.append(SmallNet(interrupt_at=12 if len(builds) == 2 else None))
+        return builds[-1]
+
+    members = run(build=build)
+    assert [member.interrupted for member in members] == [False, True]
+
+
+def test_a_callback_that_ends_one_net_does_not_end_the_others(run):
+    class StopFirst(Callback):
+        n_begun = 0
+
+        def on_train_begin(self, net, **kwargs):
+            self.n_begun += 1
+
+        def on_epoch_end(self, net, **kwargs):
+            if self.n_begun == 1 and len(net.history) == 2:
+                raise KeyboardInterrupt
+
+    members = run(callbacks=[StopFirst()])
+    assert [member.n_epochs for member in members] == [2, 5, 5]
+
+
+def test_one_network_comes_out_even_if_the_time_is_over(run):
+    members = run(progress=Progress(time.monotonic() - 1.0))
+    assert len(members) == 1
+    assert np.isfinite(members[0].weights["heads"]).all()
+
+
+def test_time_that_suffices_gives_all_networks(run):
+    members = run(progress=Progress(time.monotonic() + 1e6))
+    assert [member.n_epochs for member in members] == [5, 5, 5]
