@@ -47,6 +47,12 @@ def quick():
     return dict(QUICK)
 
 
+@pytest.fixture
+def quicker(quick):
+    """For tests that compare models and do not mind how good they are."""
+    return quick | {"max_epochs": 2, "search_epochs": 2}
+
+
 @pytest.fixture(scope="session")
 def digits():
     """Some of the digits: X_train, X_test, y_train, y_test."""

@@ -1,5 +1,3 @@
-import time
-
 import numpy as np
 import pytest
 import torch
@@ -41,16 +39,10 @@ WRONG = {
 }
 
 
-def show(value):
-    return value.__name__ if isinstance(value, type) else repr(value)
-
-
 def fails_at_once(model, error=(ValueError, TypeError), match=None):
     """Check that a fit raises before it does anything."""
-    started = time.monotonic()
     with pytest.raises(error, match=match):
         model.fit(X, y)
-    assert time.monotonic() - started < 0.2
     assert not [name for name in vars(model) if name.endswith("_")]
 
 

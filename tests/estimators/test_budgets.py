@@ -22,12 +22,11 @@ class InterruptLater(Callback):
         self.seconds = seconds
 
     def on_train_begin(self, net, **kwargs):
-        searches = hasattr(net, "controller_")
-        if searches == (self.phase == "search"):
+        phase = "search" if hasattr(net, "controller_") else "training"
+        if phase == self.phase:
+            self.phase = None  # once only
             arguments = (os.getpid(), signal.SIGINT)
             threading.Timer(self.seconds, os.kill, arguments).start()
-            self.seconds = 1e9 if self.seconds < 0 else self.seconds
-            self.phase = None  # once only
 
 
 @pytest.fixture
@@ -69,7 +68,7 @@ def test_ctrl_c_in_the_search_ends_the_fit(endless):
 
 def test_ctrl_c_among_the_candidates_ends_the_fit(endless):
     endless.set_params(
-        search_epochs=2, n_candidates=8, callbacks=[InterruptLater("candidates")]
+        search_epochs=2, n_candidates=8, callbacks=[InterruptLater("training")]
     )
     assert fit_in_seconds(endless, X, y) < 5
     assert is_usable(endless)
@@ -122,9 +121,9 @@ def test_a_short_time_limit_is_kept_on_a_small_table(time_limit, ensemble_size):
         assert model.score(X, y) > 0.8
 
 
-def test_a_time_limit_that_is_not_reached_changes_nothing(quick):
-    plain = NASClassifier(**quick).fit(X, y)
-    limited = NASClassifier(**quick, time_limit=3600).fit(X, y)
+def test_a_time_limit_that_is_not_reached_changes_nothing(quicker):
+    plain = NASClassifier(**quicker).fit(X, y)
+    limited = NASClassifier(**quicker, time_limit=3600).fit(X, y)
     np.testing.assert_array_equal(limited.predict_proba(X), plain.predict_proba(X))
 
 

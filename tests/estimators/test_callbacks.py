@@ -116,9 +116,9 @@ def test_skorch_callbacks_see_the_nets_of_search_and_training(quick):
     assert recorder.events_.count(("gradient", "training")) > 3
 
 
-def test_a_callback_that_only_looks_changes_nothing(quick):
-    plain = NASClassifier(**quick).fit(X, y).predict_proba(X)
-    watched = NASClassifier(**quick, callbacks=[Recorder(), EpochTimer()]).fit(X, y)
+def test_a_callback_that_only_looks_changes_nothing(quicker):
+    plain = NASClassifier(**quicker).fit(X, y).predict_proba(X)
+    watched = NASClassifier(**quicker, callbacks=[Recorder(), EpochTimer()]).fit(X, y)
     np.testing.assert_array_equal(watched.predict_proba(X), plain)
 
 
@@ -336,9 +336,9 @@ def test_without_verbose_nothing_is_written_anywhere(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_same_is_found_with_a_bar(quick, capfd):
-    shown = NASClassifier(**quick, verbose=1).fit(X, y).predict_proba(X)
-    hidden = NASClassifier(**quick).fit(X, y).predict_proba(X)
+def test_the_same_is_found_with_a_bar(quicker, capfd):
+    shown = NASClassifier(**quicker, verbose=1).fit(X, y).predict_proba(X)
+    hidden = NASClassifier(**quicker).fit(X, y).predict_proba(X)
     np.testing.assert_array_equal(shown, hidden)
 
 

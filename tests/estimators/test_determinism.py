@@ -35,25 +35,27 @@ def same(one, other):
 
 
 @pytest.mark.parametrize("strategy", ["enas", "random"])
-def test_the_same_seed_gives_the_same_bits(quick, strategy):
-    one, other = (NASClassifier(**quick, strategy=strategy).fit(X, y) for _ in range(2))
+def test_the_same_seed_gives_the_same_bits(quicker, strategy):
+    one, other = (
+        NASClassifier(**quicker, strategy=strategy).fit(X, y) for _ in range(2)
+    )
     same(one, other)
     same(one.fit(X, y), other)
 
 
-def test_the_same_seed_gives_the_same_bits_on_mixed_tables(quick, mixed):
+def test_the_same_seed_gives_the_same_bits_on_mixed_tables(quicker, mixed):
     table, labels = mixed
-    one, other = (NASClassifier(**quick).fit(table, labels) for _ in range(2))
+    one, other = (NASClassifier(**quicker).fit(table, labels) for _ in range(2))
     np.testing.assert_array_equal(one.predict_proba(table), other.predict_proba(table))
 
 
-def test_what_ran_before_does_not_matter(quick):
-    one = NASClassifier(**quick).fit(X, y)
+def test_what_ran_before_does_not_matter(quicker):
+    one = NASClassifier(**quicker).fit(X, y)
     torch.manual_seed(123)
     torch.rand(7)
     random.seed(1)
     check_random_state(None).seed(5)
-    other = NASClassifier(**quick).fit(X, y)
+    other = NASClassifier(**quicker).fit(X, y)
     same(one, other)
 
 
@@ -72,9 +74,11 @@ def test_the_number_of_threads_does_not_matter(quick, fitted_digits, digits, n_t
         torch.set_num_threads(before)
 
 
-def test_two_processes_give_what_one_gives(quick):
-    quick |= {"ensemble_size": 3}
-    same(NASClassifier(**quick).fit(X, y), NASClassifier(**quick, n_jobs=2).fit(X, y))
+def test_two_processes_give_what_one_gives(quicker):
+    quicker |= {"ensemble_size": 3}
+    same(
+        NASClassifier(**quicker).fit(X, y), NASClassifier(**quicker, n_jobs=2).fit(X, y)
+    )
 
 
 JOBS_IN_JOBS = """
@@ -108,8 +112,8 @@ def test_jobs_may_be_threads_and_jobs_may_be_in_jobs(tmp_path):
     subprocess.run([sys.executable, script], check=True, timeout=120)
 
 
-def test_cross_validation_in_threads_gives_what_it_gives_alone(quick):
-    model = NASClassifier(**quick)
+def test_cross_validation_in_threads_gives_what_it_gives_alone(quicker):
+    model = NASClassifier(**quicker)
     alone = cross_val_score(model, X, y, cv=3, scoring="neg_log_loss")
     before = torch.get_num_threads()
     with joblib.parallel_config(backend="threading", n_jobs=3):
@@ -128,26 +132,26 @@ def test_a_fitted_classifier_may_predict_in_many_threads(fitted_mixed, mixed):
         np.testing.assert_array_equal(result, expected)
 
 
-def test_fit_works_outside_of_the_main_thread(quick):
-    model = NASClassifier(**quick)
+def test_fit_works_outside_of_the_main_thread(quicker):
+    model = NASClassifier(**quicker)
     thread = threading.Thread(target=model.fit, args=(X, y))
     thread.start()
     thread.join(60)
-    same(model, NASClassifier(**quick).fit(X, y))
+    same(model, NASClassifier(**quicker).fit(X, y))
 
 
-def test_other_seeds_give_other_models(quick):
-    quick.pop("random_state")
-    found = [NASClassifier(**quick, random_state=seed).fit(X, y) for seed in (0, 1)]
+def test_other_seeds_give_other_models(quicker):
+    quicker.pop("random_state")
+    found = [NASClassifier(**quicker, random_state=seed).fit(X, y) for seed in (0, 1)]
     assert (found[0].predict_proba(X) != found[1].predict_proba(X)).any()
-    without = [NASClassifier(**quick).fit(X, y).predict_proba(X) for _ in range(2)]
+    without = [NASClassifier(**quicker).fit(X, y).predict_proba(X) for _ in range(2)]
     assert (without[0] != without[1]).any()
 
 
-def test_a_random_state_instance_is_used_up(quick):
-    quick.pop("random_state")
-    model = NASClassifier(**quick, random_state=np.random.RandomState(0)).fit(X, y)
-    again = NASClassifier(**quick, random_state=np.random.RandomState(0)).fit(X, y)
+def test_a_random_state_instance_is_used_up(quicker):
+    quicker.pop("random_state")
+    model = NASClassifier(**quicker, random_state=np.random.RandomState(0)).fit(X, y)
+    again = NASClassifier(**quicker, random_state=np.random.RandomState(0)).fit(X, y)
     same(model, again)
     assert (again.fit(X, y).predict_proba(X) != model.predict_proba(X)).any()
 
@@ -170,21 +174,21 @@ def surroundings():
 
 
 @pytest.mark.parametrize("n_threads", [1, 2])
-def test_the_surroundings_are_left_as_they_were(quick, mixed, n_threads):
+def test_the_surroundings_are_left_as_they_were(quicker, mixed, n_threads):
     threads = torch.get_num_threads()
     torch.set_num_threads(n_threads)
     try:
         before = surroundings()
-        model = NASClassifier(**quick)
+        model = NASClassifier(**quicker)
         for _ in range(2):
             model.fit(*mixed)
             assert surroundings() == before
             model.predict_proba(mixed[0])
             assert surroundings() == before
         with pytest.raises(ZeroDivisionError):
-            NASClassifier(**quick, scoring=lambda *args: 1 / 0).fit(X, y)
+            NASClassifier(**quicker, scoring=lambda *args: 1 / 0).fit(X, y)
         with pytest.raises(ValueError):
-            NASClassifier(**quick, strategy=ENAS(temperature=-1)).fit(X, y)
+            NASClassifier(**quicker, strategy=ENAS(temperature=-1)).fit(X, y)
         assert surroundings() == before
     finally:
         torch.set_num_threads(threads)
@@ -212,33 +216,33 @@ def test_the_configuration_of_scikit_learn_does_not_matter(
     assert type(probability) is np.ndarray
 
 
-def test_the_default_dtype_of_torch_does_not_matter(quick):
-    expected = NASClassifier(**quick).fit(X, y)
+def test_the_default_dtype_of_torch_does_not_matter(quicker):
+    expected = NASClassifier(**quicker).fit(X, y)
     torch.set_default_dtype(torch.float64)
     try:
-        model = NASClassifier(**quick).fit(X, y)
+        model = NASClassifier(**quicker).fit(X, y)
         np.testing.assert_array_equal(model.predict_proba(X), expected.predict_proba(X))
     finally:
         torch.set_default_dtype(torch.float32)
 
 
 @pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode])
-def test_contexts_without_gradients_do_not_matter(quick, context):
-    expected = NASClassifier(**quick).fit(X, y)
+def test_contexts_without_gradients_do_not_matter(quicker, context):
+    expected = NASClassifier(**quicker).fit(X, y)
     with context():
-        model = NASClassifier(**quick).fit(X, y)
+        model = NASClassifier(**quicker).fit(X, y)
     same(model, expected)
 
 
-def test_numpy_may_raise_on_everything(quick, mixed):
+def test_numpy_may_raise_on_everything(quicker, mixed):
     with np.errstate(all="raise"):
-        NASClassifier(**quick).fit(*mixed).predict_proba(mixed[0])
-        NASClassifier(**quick).fit(X, y).predict_proba(X)
+        NASClassifier(**quicker).fit(*mixed).predict_proba(mixed[0])
+        NASClassifier(**quicker).fit(X, y).predict_proba(X)
 
 
-def test_deterministic_algorithms_may_be_demanded(quick):
+def test_deterministic_algorithms_may_be_demanded(quicker):
     torch.use_deterministic_algorithms(True)
     try:
-        NASClassifier(**quick).fit(X, y).predict_proba(X)
+        NASClassifier(**quicker).fit(X, y).predict_proba(X)
     finally:
         torch.use_deterministic_algorithms(False)

@@ -32,10 +32,10 @@ def test_a_found_architecture_is_trained_without_search(searched, quick):
         assert model.score(X, y) > 0.8
 
 
-def test_all_forms_of_an_architecture_give_the_same_model(searched, quick):
+def test_all_forms_of_an_architecture_give_the_same_model(searched, quicker):
     found = searched.architecture_
     one, other = (
-        NASClassifier(**quick, architecture=given).fit(X, y).predict_proba(X)
+        NASClassifier(**quicker, architecture=given).fit(X, y).predict_proba(X)
         for given in (found, found.to_json())
     )
     np.testing.assert_array_equal(one, other)
@@ -184,16 +184,16 @@ def test_warm_start_with_other_columns_is_refused(quick):
     assert model.score(X, y) > 0.8
 
 
-def test_without_warm_start_another_fit_forgets_all(quick, mixed):
-    model = NASClassifier(**quick).fit(*mixed)
+def test_without_warm_start_another_fit_forgets_all(quicker, mixed):
+    model = NASClassifier(**quicker).fit(*mixed)
     model.fit(X, y)
     assert not hasattr(model, "feature_names_in_")
-    expected = NASClassifier(**quick).fit(X, y).predict_proba(X)
+    expected = NASClassifier(**quicker).fit(X, y).predict_proba(X)
     np.testing.assert_array_equal(model.predict_proba(X), expected)
 
 
-def test_the_strategy_given_may_be_used_again(quick):
+def test_the_strategy_given_may_be_used_again(quicker):
     strategy = ENAS(entropy_weight=0.05)
-    one = NASClassifier(**quick, strategy=strategy).fit(X, y)
-    two = NASClassifier(**quick, strategy=strategy).fit(X, y)
+    one = NASClassifier(**quicker, strategy=strategy).fit(X, y)
+    two = NASClassifier(**quicker, strategy=strategy).fit(X, y)
     np.testing.assert_array_equal(one.predict_proba(X), two.predict_proba(X))

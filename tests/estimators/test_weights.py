@@ -16,49 +16,49 @@ def repeated(X, y, times):
 
 
 @pytest.mark.parametrize("class_weight", [None, "balanced", {"good": 3, "bad": 0.5}])
-def test_weights_are_exact_multiplicities(mixed, quick, class_weight):
+def test_weights_are_exact_multiplicities(mixed, quicker, class_weight):
     X, y = mixed
     times = np.random.RandomState(0).randint(0, 4, len(y))
-    model = NASClassifier(**quick, class_weight=class_weight)
+    model = NASClassifier(**quicker, class_weight=class_weight)
     weighted = model.fit(X, y, sample_weight=times).predict_proba(X)
     copied = model.fit(*repeated(X, y, times)).predict_proba(X)
     np.testing.assert_array_equal(weighted, copied)
 
 
-def test_weights_of_an_array_are_exact_multiplicities(quick):
+def test_weights_of_an_array_are_exact_multiplicities(quicker):
     X, y = load_iris(return_X_y=True)
     times = np.random.RandomState(0).randint(0, 4, len(y))
-    model = NASClassifier(**quick)
+    model = NASClassifier(**quicker)
     weighted = model.fit(X, y, sample_weight=times).predict_proba(X)
     copied = model.fit(np.repeat(X, times, axis=0), np.repeat(y, times))
     np.testing.assert_array_equal(weighted, copied.predict_proba(X))
 
 
 @pytest.mark.parametrize("class_weight", [None, "balanced"])
-def test_the_order_of_rows_does_not_matter(mixed, quick, class_weight):
+def test_the_order_of_rows_does_not_matter(mixed, quicker, class_weight):
     X, y = mixed
     weight = np.random.RandomState(1).rand(len(y))
     order = np.random.RandomState(0).permutation(len(y))
-    model = NASClassifier(**quick, class_weight=class_weight)
+    model = NASClassifier(**quicker, class_weight=class_weight)
     there = model.fit(X, y, sample_weight=weight).predict_proba(X)
     back = model.fit(X.iloc[order], y.iloc[order], sample_weight=weight[order])
     np.testing.assert_array_equal(there, back.predict_proba(X))
 
 
-def test_the_order_of_repeated_rows_with_other_weights_does_not_matter(quick):
+def test_the_order_of_repeated_rows_with_other_weights_does_not_matter(quicker):
     X, y = load_iris(return_X_y=True)
     X, y = np.concatenate([X, X[::2], X]), np.concatenate([y, y[::2], y])
     weight = np.random.RandomState(1).rand(len(y))
     order = np.random.RandomState(0).permutation(len(y))
-    model = NASClassifier(**quick)
+    model = NASClassifier(**quicker)
     there = model.fit(X, y, weight).predict_proba(X)
     back = model.fit(X[order], y[order], weight[order]).predict_proba(X)
     np.testing.assert_array_equal(there, back)
 
 
-def test_weights_of_one_are_no_weights_and_powers_of_two_scale(quick):
+def test_weights_of_one_are_no_weights_and_powers_of_two_scale(quicker):
     X, y = load_iris(return_X_y=True)
-    model = NASClassifier(**quick)
+    model = NASClassifier(**quicker)
     plain = model.fit(X, y).predict_proba(X)
     for weight in (np.ones(len(y)), np.full(len(y), 2.0**-10)):
         np.testing.assert_array_equal(model.fit(X, y, weight).predict_proba(X), plain)
@@ -71,10 +71,10 @@ def test_only_the_proportions_of_weights_matter(quick, scale):
     assert model.score(X, y) > 0.8
 
 
-def test_minus_zero_is_zero(quick):
+def test_minus_zero_is_zero(quicker):
     X = np.array([[0.0], [1.0], [2.0], [3.0]] * 10)
     y = (X[:, 0] > 1).astype(int)
-    model = NASClassifier(**quick)
+    model = NASClassifier(**quicker)
     plus = model.fit(X, y).predict_proba(X)
     minus = model.fit(np.where(X == 0, -X, X), y).predict_proba(X)
     np.testing.assert_array_equal(plus, minus)
@@ -110,10 +110,10 @@ def test_score_takes_weights(fitted_mixed, mixed):
     assert fitted_mixed.score(X, y, sample_weight=weight) == expected
 
 
-def test_weights_may_be_a_list_or_a_series(mixed, quick):
+def test_weights_may_be_a_list_or_a_series(mixed, quicker):
     X, y = mixed
     times = np.random.RandomState(0).randint(0, 4, len(y))
-    model = NASClassifier(**quick)
+    model = NASClassifier(**quicker)
     array, series, values = (
         model.fit(X, y, sample_weight=weight).predict_proba(X)
         for weight in (times, pd.Series(times), times.tolist())
