@@ -29,6 +29,14 @@ class InterruptLater(Callback):
             threading.Timer(self.seconds, os.kill, arguments).start()
 
 
+class InterruptNow(Callback):
+    """Sends Ctrl-C while the callbacks of the search's first epoch run."""
+
+    def on_epoch_end(self, net, **kwargs):
+        if hasattr(net, "controller_"):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
 @pytest.fixture
 def endless():
     """A classifier that never ends by itself, nor takes more than a minute."""
@@ -64,6 +72,14 @@ def test_ctrl_c_in_the_search_ends_the_fit(endless):
     assert endless.score(X, y) > 0.5
     assert 0 < len(endless.history_) < ENDLESS
     assert len(endless.search_results_["rank"]) >= 1
+
+
+def test_ctrl_c_while_a_callback_runs_ends_the_fit_and_not_one_net_only(endless):
+    endless.set_params(callbacks=[InterruptNow()], time_limit=3)
+    endless.fit(X, y)
+    assert is_usable(endless)
+    assert len(endless.history_) == 1
+    assert len(endless.net_.history) == 0  # nothing was trained any more
 
 
 def test_ctrl_c_among_the_candidates_ends_the_fit(endless):

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse
+from scipy.special import expit
 from sklearn.datasets import load_iris
-from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
 from sknas import NASClassifier
@@ -320,13 +320,12 @@ def test_very_many_categories():
     assert model.score(frame, y) > 0.8
 
 
-def test_few_distinct_rows_with_noisy_labels_are_learnt():
-    # the Titanic's table: 16 distinct rows, each with both labels
+def titanic():
+    """Make a table with 16 distinct rows, each with both labels, and their chances."""
     rng = np.random.RandomState(0)
     n_rows = 2000
     place, sex = rng.choice(4, n_rows), rng.choice(2, n_rows, p=[0.8, 0.2])
     chance = np.array([[0.3, 0.15, 0.2, 0.2], [0.97, 0.88, 0.46, 0.87]])[sex, place]
-    y = rng.rand(n_rows) < chance
     X = pd.DataFrame(
         {
             "place": np.array(["1st", "2nd", "3rd", "crew"])[place],
@@ -334,12 +333,51 @@ def test_few_distinct_rows_with_noisy_labels_are_learnt():
             "age": rng.choice(["child", "adult"], n_rows, p=[0.05, 0.95]),
         }
     )
-    model = NASClassifier(random_state=0).fit(X, y)
-    linear = LogisticRegression().fit(pd.get_dummies(X), y)
-    best = log_loss(y, chance)
-    reached = log_loss(y, linear.predict_proba(pd.get_dummies(X)))
-    assert reached < best + 0.02
-    assert log_loss(y, model.predict_proba(X)) < best + 0.05
+    return X, rng.rand(n_rows) < chance, chance
+
+
+@pytest.mark.parametrize("weights", ["none", "whole", "halves", "all kinds"])
+def test_few_distinct_rows_with_noisy_labels_are_learnt(weights):
+    X, y, chance = titanic()
+    rng = np.random.RandomState(1)
+    weight = {
+        "none": None,
+        "whole": rng.randint(1, 4, len(y)),
+        "halves": np.full(len(y), 0.5),
+        "all kinds": 0.5 + rng.rand(len(y)),
+    }[weights]
+    model = NASClassifier(ensemble_size=2, search_epochs=5, random_state=0)
+    model.fit(X, y, sample_weight=weight)
+    reached = log_loss(y, model.predict_proba(X), sample_weight=weight)
+    assert reached < log_loss(y, chance, sample_weight=weight) + 0.03
+
+
+def test_rows_that_come_again_with_noisy_labels_are_learnt():
+    # 324 cells with about 25 rows of both labels in each
+    rng = np.random.RandomState(0)
+    row, column = rng.choice(18, (2, 8000))
+    chance = expit(2 * rng.normal(size=(18, 18)))[row, column]
+    y = rng.rand(8000) < chance
+    X = pd.DataFrame(
+        {
+            "row": [f"row {i}" for i in row],
+            "column": [f"column {i}" for i in column],
+        }
+    )
+    model = NASClassifier(
+        ensemble_size=1, search_epochs=3, n_candidates=1, random_state=0
+    ).fit(X, y)
+    assert log_loss(y, model.predict_proba(X)) < log_loss(y, chance) + 0.05
+
+
+@pytest.mark.parametrize("n_single", [1, 2, 3, 4])
+def test_a_few_single_rows_among_many_copies(quick, n_single):
+    X = np.repeat([[0.0], [1.0], [2.0]], 50, axis=0)
+    y = np.repeat([0, 1, 2], 50)
+    single = 7.0 + np.arange(n_single)[:, None]
+    X, y = np.concatenate([X, single]), np.concatenate([y, np.arange(n_single) % 3])
+    model = NASClassifier(**quick | {"max_epochs": 100}).fit(X, y)
+    assert model.score(X[3:150], y[3:150]) > 0.9
 
 
 @pytest.mark.parametrize("n_levels", [2, 4, 20])

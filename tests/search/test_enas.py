@@ -268,7 +268,9 @@ class TestParameters:
             for name in ("controller_lr", "temperature", "tanh_constant")
             for value in (0, -1.0, "high", None, float("nan"))
         ]
-        + [("max_gradient_norm", value) for value in (0.0, -5, "5")]
+        + [("max_gradient_norm", value) for value in (0.0, -5, "5", float("inf"))]
+        + [("normalize_advantage", value) for value in (1, "yes", None)]
+        + [("samples_per_update", True)]
         + [
             (name, value)
             for name in (

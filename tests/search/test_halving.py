@@ -105,6 +105,28 @@ class TestRounds:
         for weight in Weights.begun[3:]:
             assert any(torch.equal(weight, ended) for ended in first_round)
 
+    def test_a_second_round_goes_on_with_the_learning_rates_of_the_recipe(
+        self, problem
+    ):
+        class Rates(Callback):
+            rounds = []
+
+            def on_train_begin(self, net, **kwargs):
+                self.rounds.append([])
+
+            def on_batch_end(self, net, training=False, **kwargs):
+                if training:
+                    self.rounds[-1].append(net.optimizer_.param_groups[0]["lr"])
+
+        # long enough for the first round to be over the warm-up
+        problem = replace(problem, recipe=replace(problem.recipe, max_epochs=400))
+        run(problem, make_candidates(problem, 4), callbacks=[Rates()])
+        first, second = Rates.rounds[0], Rates.rounds[-1]
+        assert len(first) < len(second)
+        assert first[0] < first[-1]  # warming up
+        assert second == sorted(second, reverse=True)
+        assert second[0] == pytest.approx(first[-1], rel=0.01)
+
     @pytest.mark.parametrize(("n_best", "n_trained"), [(1, 3), (2, 6), (3, 8), (8, 0)])
     def test_more_are_trained_where_more_are_wanted(self, problem, n_best, n_trained):
         candidates = run(problem, make_candidates(problem, 8), n_best)

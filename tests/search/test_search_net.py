@@ -404,7 +404,7 @@ class TestScore:
         self, make_net, problem, monkeypatch, weighted
     ):
         monkeypatch.setattr("sknas.search._net.PREDICTION_ROWS", 32)
-        valid = make_table(100, seed=3, weighted=weighted)
+        valid = make_table(97, seed=3, weighted=weighted)  # a last chunk of one row
         net = make_net(valid=valid).fit(problem.train)
         architectures = net.decisions.sample(11, np.random.RandomState(0))
         scores = net.score(architectures)

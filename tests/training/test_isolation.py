@@ -43,6 +43,19 @@ class TestPrivateRandomState:
             raise KeyError
         assert torch.get_rng_state().equal(before)
 
+    def test_networks_made_inside_can_be_trained_whatever_the_caller_has_set(self):
+        before = torch.get_default_dtype()
+        torch.set_default_dtype(torch.float64)
+        try:
+            with torch.inference_mode(), private_random_state(0):
+                layer = torch.nn.Linear(2, 1)
+                layer(torch.ones(1, 2)).sum().backward()
+            assert torch.get_default_dtype() == torch.float64
+        finally:
+            torch.set_default_dtype(before)
+        assert layer.weight.dtype == torch.float32
+        assert layer.weight.grad is not None
+
     def test_an_inner_one_leaves_the_outer_one_as_it_was(self):
         with private_random_state(0):
             torch.randn(1)
