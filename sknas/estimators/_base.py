@@ -57,7 +57,7 @@ MAX_EPOCHS = 100
 N_CANDIDATES = 48
 SEARCH_STEPS = 1_500  # at most, by default
 TRAINING_STEPS = 4_000
-RESERVE = 0.05, 0.2  # share and least seconds of time_limit kept for the end of fit
+RESERVE = 0.05, 0.5  # share and least seconds of time_limit kept for the end of fit
 
 
 class BaseNAS(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):

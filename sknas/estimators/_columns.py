@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numbers
 from dataclasses import dataclass
+from decimal import Decimal
 
 import narwhals.stable.v2 as nw
 import numpy as np
@@ -176,7 +177,7 @@ def _numbers(values, name: str) -> np.ndarray:
     """Turn a column of objects into numbers, NaN where missing."""
     try:
         return np.array([np.nan if _is_missing(v) else float(v) for v in values])
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(
             f"{name} of X held numbers in fit, but now holds something else ({error})."
         ) from error
@@ -192,7 +193,8 @@ def _is_missing(value: object) -> bool:
 def _all_numbers(column) -> bool:
     """Whether a column of objects holds numbers, missing values and nothing else."""
     for value in column:
-        is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+        is_number = isinstance(value, numbers.Real | Decimal)
+        is_number = is_number and not isinstance(value, bool)
         if not (is_number or _is_missing(value)):
             return False
     return True

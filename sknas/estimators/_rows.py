@@ -119,7 +119,7 @@ def held_back_parts(
         always trained on; where no rows are left to hold back, there is one part: of
         all rows, or of none if there are common ones.
     """
-    counts = np.bincount(target)
+    counts = np.bincount(target[~is_common], minlength=target.max() + 1)
     rows = np.flatnonzero((counts[target] > 1) & ~is_common)
     if len(rows) < 2:
         return [np.arange(0 if is_common.any() else len(target))]

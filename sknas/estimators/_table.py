@@ -24,7 +24,10 @@ def common_levels(labels: np.ndarray, copies: np.ndarray) -> np.ndarray:
     count = np.maximum(n_rows, n_copies)
     order = np.argsort(-count, kind="stable")
     order = order if len(order) <= MAX_LEVELS else order[: MAX_LEVELS - 1]
-    return levels[np.sort(order[count[order] >= MIN_FREQUENCY])]
+    kept = order[count[order] >= MIN_FREQUENCY]
+    if len(kept) == 0:  # scikit-learn's encoder wants a level at least
+        kept = order[:1]
+    return levels[np.sort(kept)]
 
 
 @dataclass

@@ -58,6 +58,8 @@ class ScorerReward:
     def __call__(self, logits: Tensor, target: Tensor, weight: Tensor) -> np.ndarray:
         """Give the reward of each architecture; see :class:`NegativeLogLoss`."""
         y = self.classes[target.cpu().numpy()]
+        # scorers want no classes that the rows lack
+        present = np.unique(target.cpu().numpy())
         weight = weight.cpu().numpy()
         arguments = {}
         if self.takes_weights and np.ptp(weight) > 0:
@@ -69,8 +71,9 @@ class ScorerReward:
             if not np.isfinite(probability).all():  # the network diverged
                 rewards.append(np.nan)
                 continue
+            probability = np.maximum(probability[:, present], 1e-12)
             probability /= probability.sum(axis=1, keepdims=True)
-            answers = _Answers(self.classes, probability)
+            answers = _Answers(self.classes[present], probability)
             rewards.append(self.scorer(answers, rows, y, **arguments))
         return np.array(rewards, dtype=np.float64)
 

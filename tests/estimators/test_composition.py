@@ -45,7 +45,13 @@ def cancer():
 def tiny(quick):
     """A classifier that takes a tenth of a second."""
     return NASClassifier(
-        **quick | {"ensemble_size": 1, "max_epochs": 12, "search_epochs": 1},
+        **quick
+        | {
+            "ensemble_size": 1,
+            "max_epochs": 12,
+            "search_epochs": 1,
+            "n_candidates": 1,
+        },
         batch_size=64,
     )
 
