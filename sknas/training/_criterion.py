@@ -40,7 +40,7 @@ class CrossEntropy(nn.Module):
         Returns
         -------
         loss : Tensor of shape ()
-            The weighted mean.
+            The weighted mean; in training, over the number of rows.
         """
         if not self.training:
             log_probability = self.log_predict(logits)
