@@ -34,7 +34,7 @@ from sknas.estimators._parameters import (
     resolve_space,
     resolve_strategy,
 )
-from sknas.estimators._rows import common_rows, held_back_parts, merge_rows, row_keys
+from sknas.estimators._rows import common_rows, held_back_shares, merge_rows, row_keys
 from sknas.estimators._run import FitData, FitRun
 from sknas.estimators._sklearn_callbacks import CallbackSupportMixin, listen
 from sknas.estimators._state import build_net, build_networks, from_state, to_state
@@ -47,6 +47,7 @@ from sknas.training import (
     Recipe,
     TensorTable,
     TrainedNetwork,
+    noting_interrupts,
     predict_logits,
     private_random_state,
     single_thread,
@@ -139,18 +140,19 @@ class BaseNAS(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         target: np.ndarray,
         weight: np.ndarray,
         attributes: dict,
-    ) -> tuple[Columns, np.ndarray, np.ndarray, np.ndarray]:
+    ) -> tuple[Columns, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Merge equal rows, and put them in an order of their own."""
         ids = [np.unique(column, return_inverse=True)[1] for column in columns.labels.T]
-        keys = row_keys([columns.numeric, *ids, target])
-        index, weight = merge_rows(keys, weight)
-        # integer weights are copies; others say only which rows count for more
-        copies = weight if not (weight % 1).any() else weight / weight.mean()
+        parts = [columns.numeric, *ids]
+        index, weight, copies = merge_rows(row_keys([*parts, target]), weight)
         weight = self._weigh(target[index], weight, attributes)
         kept = weight > 0
         index, weight, copies = index[kept], weight[kept], copies[kept]
+        is_common = common_rows(
+            row_keys([part[index] for part in parts]), copies, self._n_parts()
+        )
         columns = Columns(columns.numeric[index], columns.labels[index])
-        return columns, target[index], weight / weight.mean(), copies
+        return columns, target[index], weight / weight.mean(), copies, is_common
 
     def _n_parts(self) -> int:
         """Give the number of parts of the rows that are held back in turn."""
@@ -175,7 +177,7 @@ class BaseNAS(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
 
         columns, y_kept, weight = self._read_rows(X, y, sample_weight)
         target, attributes = self._encode_y(y_kept)
-        columns, target, weight, copies = self._canonical(
+        columns, target, weight, copies, is_common = self._canonical(
             columns, target, weight, attributes
         )
         checkpoint = Checkpoint(
@@ -197,16 +199,13 @@ class BaseNAS(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             "_spec": spec,
             "_device": device,
         }
-        is_common = common_rows(copies, self._n_parts())
         data = FitData(
             TensorTable(
                 {n: torch.from_numpy(a) for n, a in encoder.transform(columns).items()},
                 torch.from_numpy(target),
                 torch.from_numpy(weight.astype(np.float32)),
             ).to(device),
-            held_back_parts(target, is_common, self._n_parts(), rng),
-            is_common,
-            self._n_parts(),
+            held_back_shares(target, copies, is_common, self._n_parts(), rng),
         )
         n_phases = 3 if given is None else 1
         sklearn_callbacks = listen(self, n_phases, X, y, sample_weight)
@@ -224,7 +223,11 @@ class BaseNAS(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             checkpoint=checkpoint,
         )
         seed = rng.randint(np.iinfo(np.int32).max)
-        with private_random_state(seed, device), single_thread(device):
+        with (
+            private_random_state(seed, device),
+            single_thread(device),
+            noting_interrupts(run.progress),
+        ):
             attributes |= self._search_and_train(run, strategy, given, goes_on)
         attributes["networks_"] = build_networks(attributes)
         vars(self).update(attributes)

@@ -7,7 +7,8 @@ import warnings
 import numpy as np
 from sklearn.model_selection import StratifiedKFold
 
-MANY_ROWS = 500  # distinct ones, of which some can well be held back
+MANY_ROWS = 500  # distinct ones, of which some can well be held back whole
+MAX_WEIGHT = 2.0**53  # heavier weights are scaled down, lest sums of them overflow
 
 
 def row_keys(parts: list[np.ndarray]) -> np.ndarray:
@@ -34,7 +35,9 @@ def row_keys(parts: list[np.ndarray]) -> np.ndarray:
     return rows.view(np.dtype((np.void, rows.shape[1])))[:, 0]
 
 
-def merge_rows(keys: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def merge_rows(
+    keys: np.ndarray, weight: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Merge equal rows, adding their weights.
 
     A row of weight 2 and the same row twice come out the same, and so does any
@@ -54,44 +57,66 @@ def merge_rows(keys: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.nda
         A row for each distinct key, in the order of the keys.
 
     merged : ndarray of shape (n_distinct,)
-        Their weights.
+        Their weights, up to a common factor.
+
+    copies : ndarray of int, of shape (n_distinct,)
+        How often each came. Whole weights are copies; others say only which rows
+        count for more.
     """
+    if weight.max() > MAX_WEIGHT:
+        weight = weight * (MAX_WEIGHT / weight.max())
     kept = np.flatnonzero(weight)
     # equal rows are added in the order of their weights: sums of floats depend on it
     kept = kept[np.argsort(weight[kept], kind="stable")]
     kept = kept[np.argsort(keys[kept], kind="stable")]
-    ordered = keys[kept]
-    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+    starts = np.flatnonzero(_begins(keys[kept]))
     merged = np.add.reduceat(weight[kept], starts)
-    return kept[starts], merged
+    is_whole = not (merged % 1).any()
+    copies = merged if is_whole else np.diff(starts, append=len(kept))
+    return kept[starts], merged, copies.astype(np.int64)
 
 
-def common_rows(copies: np.ndarray, n_parts: int) -> np.ndarray:
-    """Tell which distinct rows came so often that each part has some of their copies.
+def _begins(ordered: np.ndarray) -> np.ndarray:
+    """Tell where a run of equal values begins."""
+    return np.concatenate([[True], ordered[1:] != ordered[:-1]])
 
-    Among few distinct rows, as categories make them, holding all copies of one back
-    would hide its level from training. Only whole copies count.
+
+def common_rows(keys: np.ndarray, copies: np.ndarray, n_parts: int) -> np.ndarray:
+    """Tell which distinct rows are held back copy by copy, not whole.
+
+    Those that came with other targets too: without them, training would be told that
+    the others are always right. And among few distinct rows, as categories make
+    them, those with enough copies: without one, its level would not be known.
 
     Parameters
     ----------
-    copies : ndarray of shape (n_distinct,)
-        How often each row came.
+    keys : ndarray of shape (n_distinct,)
+        Keys of the rows without their targets, equal ones next to each other.
+
+    copies : ndarray of int, of shape (n_distinct,)
+        How often each row came, with its target.
 
     n_parts : int
-        Number of parts.
+        Number of parts to hold back in turn.
 
     Returns
     -------
     is_common : ndarray of bool, of shape (n_distinct,)
-        The mask; all false if there are many distinct rows.
+        The mask.
     """
-    if len(copies) >= MANY_ROWS or (copies % 1).any() or copies.max() > 2**53:
-        return np.zeros(len(copies), dtype=bool)
-    return copies / np.gcd.reduce(copies.astype(np.int64)) >= n_parts
+    copies = copies // np.gcd.reduce(copies)  # all rows twice are all rows once
+    group = np.cumsum(_begins(keys)) - 1
+    n_targets = np.bincount(group)[group]
+    n_copies = np.bincount(group, copies)[group]
+    is_common = (n_targets > 1) & (n_copies >= n_parts)
+    if len(copies) < MANY_ROWS:
+        is_common |= copies >= n_parts
+    return is_common
 
 
-def held_back_parts(
+def held_back_shares(
     target: np.ndarray,
+    copies: np.ndarray,
     is_common: np.ndarray,
     n_parts: int,
     random_state: np.random.RandomState,
@@ -103,8 +128,11 @@ def held_back_parts(
     target : ndarray of shape (n_rows,)
         Class numbers.
 
+    copies : ndarray of int, of shape (n_rows,)
+        How often each row came.
+
     is_common : ndarray of bool, of shape (n_rows,)
-        Rows that are in no part, since each part is to have some of their copies.
+        Rows whose copies are dealt out, each to a part by chance.
 
     n_parts : int
         How many parts, if the rows suffice.
@@ -114,18 +142,32 @@ def held_back_parts(
 
     Returns
     -------
-    parts : list of ndarray of int
-        The rows of each part. A class with a single row is in no part, so that it is
-        always trained on; where no rows are left to hold back, there is one part: of
-        all rows, or of none if there are common ones.
+    shares : list of ndarray of shape (n_rows,)
+        For each part, the share of each row's copies that it holds back. Of a class
+        with a single row that is not common nothing is held back, so that it is
+        always trained on. Where that leaves nothing to hold back, there is one part,
+        of everything.
     """
     counts = np.bincount(target[~is_common], minlength=target.max() + 1)
     rows = np.flatnonzero((counts[target] > 1) & ~is_common)
-    if len(rows) < 2:
-        return [np.arange(0 if is_common.any() else len(target))]
-    n_folds = max(2, min(n_parts, np.bincount(target[rows]).max()))
-    folds = StratifiedKFold(n_folds, shuffle=True, random_state=random_state)
-    with warnings.catch_warnings():
-        # of classes with fewer rows than folds: some parts are without them
-        warnings.simplefilter("ignore", UserWarning)
-        return [rows[held] for _, held in folds.split(rows, target[rows])]
+    if len(rows) < 2 and not is_common.any():
+        return [np.ones(len(target), dtype=np.float32)]
+    shares = np.zeros((n_parts, len(target)), dtype=np.float32)
+    if len(rows) >= 2:
+        n_folds = max(2, min(n_parts, np.bincount(target[rows]).max()))
+        folds = StratifiedKFold(n_folds, shuffle=True, random_state=random_state)
+        with warnings.catch_warnings():
+            # of classes with fewer rows than folds: some parts are without them
+            warnings.simplefilter("ignore", UserWarning)
+            for share, (_, held) in zip(
+                shares, folds.split(rows, target[rows]), strict=False
+            ):
+                share[rows[held]] = 1
+    rows = np.flatnonzero(is_common)
+    copies = copies[rows] // np.gcd.reduce(copies)
+    left = copies
+    for i, share in enumerate(shares[::-1]):
+        dealt = random_state.binomial(left, 1 / (len(shares) - i))
+        share[rows] = dealt / copies
+        left = left - dealt
+    return [share for share in shares if share.any()]

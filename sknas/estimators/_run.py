@@ -36,38 +36,27 @@ class FitData:
     table : TensorTable
         All rows.
 
-    parts : list of ndarray of int
-        The rows that are held back: a part for each network in turn.
-
-    is_common : ndarray of bool, of shape (n_rows,)
-        Rows with many copies, of which each part has its share.
-
-    n_parts : int
-        How many shares those copies are cut into.
+    shares : list of ndarray of shape (n_rows,)
+        What is held back, for each network in turn: of each row, a share of its
+        copies.
     """
 
     table: TensorTable
-    parts: list[np.ndarray]
-    is_common: np.ndarray
-    n_parts: int
+    shares: list[np.ndarray]
 
     def split(self, i: int) -> tuple[TensorTable, TensorTable]:
         """Give the rows to train on and to judge by, for the i-th network."""
-        held = self.parts[i % len(self.parts)]
-        everything = np.arange(len(self.table))
-        rest = np.setdiff1d(everything, held)
-        if len(rest) == 0:  # too few rows to hold any back
-            rest = everything
-        held = np.union1d(held, np.flatnonzero(self.is_common))
-        return self._take(rest, 1 - 1 / self.n_parts), self._take(
-            held, 1 / self.n_parts
-        )
+        held = self.shares[i % len(self.shares)]
+        rest = 1 - held
+        if not rest.any():  # too few rows to hold any back
+            rest = held
+        return self._take(rest), self._take(held)
 
-    def _take(self, rows: np.ndarray, share: float) -> TensorTable:
-        """Take rows, and of the common ones a share of their weight."""
-        table = self.table.subset(torch.from_numpy(rows))
-        if self.is_common.any():
-            table.weight[torch.from_numpy(self.is_common[rows])] *= share
+    def _take(self, share: np.ndarray) -> TensorTable:
+        """Take a share of each row's weight, and the rows of which any is left."""
+        rows = torch.from_numpy(np.flatnonzero(share))
+        table = self.table.subset(rows)
+        table.weight *= torch.from_numpy(share)[rows].to(table.weight.device)
         return table
 
     def everything(self, i: int) -> tuple[TensorTable, None]:

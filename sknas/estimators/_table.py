@@ -20,8 +20,7 @@ MAX_LEVELS = 64  # and so are the rarest beyond so many
 def common_levels(labels: np.ndarray, copies: np.ndarray) -> np.ndarray:
     """Give the levels of a category that are not merged, in their order."""
     levels, code = np.unique(labels, return_inverse=True)
-    n_rows, n_copies = np.bincount(code), np.bincount(code, copies)
-    count = np.maximum(n_rows, n_copies)
+    count = np.bincount(code, copies)
     order = np.argsort(-count, kind="stable")
     order = order if len(order) <= MAX_LEVELS else order[: MAX_LEVELS - 1]
     kept = order[count[order] >= MIN_FREQUENCY]

@@ -16,6 +16,7 @@ from sknas.training._progress import (
     ProgressBars,
     ReportEpochs,
     StopTraining,
+    noting_interrupts,
 )
 from sknas.training._schedule import Schedule, TimeBudget
 from sknas.training._train import (
@@ -54,6 +55,7 @@ __all__ = [
     "count_parameters",
     "load_weights",
     "network_weights",
+    "noting_interrupts",
     "optimizer_arguments",
     "predict_logits",
     "private_random_state",

@@ -131,7 +131,8 @@ def train_ensemble(
             )()
             members.append(trained)
             keep(i, trained)
-            stop = progress.end(fitted_so_far) or trained.interrupted
+            progress.stopped |= trained.interrupted
+            stop = progress.end(fitted_so_far) or progress.stopped
             if stop or progress.time_left() <= 0:
                 break
     progress.end(fitted_so_far)

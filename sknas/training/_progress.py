@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 from skorch.callbacks import Callback
@@ -109,6 +112,30 @@ class Progress:
     def end(self, fitted: Callable[[], dict]) -> bool:
         """Tell that a task is over; return whether to stop the one around it."""
         return any([each.end(fitted) for each in self.listeners])
+
+
+@contextmanager
+def noting_interrupts(progress: Progress) -> Iterator[None]:
+    """Note Ctrl-C as the user's wish to end the whole fit.
+
+    KeyboardInterrupt alone does not tell: callbacks raise it to stop one training.
+    Only the main thread hears of signals; elsewhere this does nothing.
+    """
+    handler = signal.getsignal(signal.SIGINT)
+    is_main = threading.current_thread() is threading.main_thread()
+    if not (is_main and callable(handler)):
+        yield
+        return
+
+    def note(number, frame):
+        progress.stopped = True
+        return handler(number, frame)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 class ReportEpochs(Callback):

@@ -73,6 +73,14 @@ def test_ctrl_c_in_the_search_ends_the_fit(endless):
     assert len(endless.search_results_["rank"]) >= 1
 
 
+def test_ctrl_c_while_a_callback_runs_ends_the_fit_and_not_one_net_only(endless):
+    endless.set_params(callbacks=[InterruptNow()], time_limit=3)
+    endless.fit(X, y)
+    assert is_usable(endless)
+    assert len(endless.history_) == 1
+    assert len(endless.net_.history) == 0  # nothing was trained any more
+
+
 def test_ctrl_c_among_the_candidates_ends_the_fit(endless):
     endless.set_params(
         search_epochs=2, n_candidates=8, callbacks=[InterruptLater("training")]
@@ -109,6 +117,23 @@ def test_an_interrupted_fit_leaves_signals_and_threads_as_they_were(endless):
         callbacks=None, search_epochs=1, max_epochs=3, n_candidates=1
     ).fit(X, y)
     assert is_usable(endless)
+
+
+@pytest.mark.parametrize("time_limit", [1e-9, 0.01, 1])
+@pytest.mark.parametrize("ensemble_size", [1, 3])
+def test_a_short_time_limit_is_kept_on_a_small_table(time_limit, ensemble_size):
+    model = NASClassifier(
+        time_limit=time_limit,
+        max_epochs=ENDLESS,
+        search_epochs=ENDLESS,
+        n_iter_no_change=ENDLESS,
+        ensemble_size=ensemble_size,
+        random_state=0,
+    )
+    assert fit_in_seconds(model, X, y) < time_limit + 1.5
+    assert is_usable(model)
+    if time_limit >= 1:
+        assert model.score(X, y) > 0.8
 
 
 def test_a_time_limit_that_is_not_reached_changes_nothing(quicker):

@@ -4,7 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse
+from scipy.special import expit
 from sklearn.datasets import load_iris
+from sklearn.metrics import log_loss
 
 from sknas import NASClassifier
 
@@ -338,6 +340,40 @@ def titanic():
         }
     )
     return X, rng.rand(n_rows) < chance, chance
+
+
+@pytest.mark.parametrize("weights", ["none", "whole", "halves", "all kinds"])
+def test_few_distinct_rows_with_noisy_labels_are_learnt(weights):
+    X, y, chance = titanic()
+    rng = np.random.RandomState(1)
+    weight = {
+        "none": None,
+        "whole": rng.randint(1, 4, len(y)),
+        "halves": np.full(len(y), 0.5),
+        "all kinds": 0.5 + rng.rand(len(y)),
+    }[weights]
+    model = NASClassifier(ensemble_size=2, search_epochs=5, random_state=0)
+    model.fit(X, y, sample_weight=weight)
+    reached = log_loss(y, model.predict_proba(X), sample_weight=weight)
+    assert reached < log_loss(y, chance, sample_weight=weight) + 0.03
+
+
+def test_rows_that_come_again_with_noisy_labels_are_learnt():
+    # 324 cells with about 25 rows of both labels in each
+    rng = np.random.RandomState(0)
+    row, column = rng.choice(18, (2, 8000))
+    chance = expit(2 * rng.normal(size=(18, 18)))[row, column]
+    y = rng.rand(8000) < chance
+    X = pd.DataFrame(
+        {
+            "row": [f"row {i}" for i in row],
+            "column": [f"column {i}" for i in column],
+        }
+    )
+    model = NASClassifier(
+        ensemble_size=1, search_epochs=3, n_candidates=1, random_state=0
+    ).fit(X, y)
+    assert log_loss(y, model.predict_proba(X)) < log_loss(y, chance) + 0.05
 
 
 @pytest.mark.parametrize("n_single", [1, 2, 3, 4])
