@@ -105,7 +105,11 @@ class Architecture(Mapping):
     def __init__(self, space: str, choices: Mapping[str, Option]) -> None:
         set_ = object.__setattr__
         set_(self, "_space", space)
-        set_(self, "_choices", dict(choices))
+        choices = {
+            name: option.item() if isinstance(option, np.generic) else option
+            for name, option in choices.items()
+        }
+        set_(self, "_choices", choices)
         # dict equality does not look at the order, and neither may the hash
         set_(self, "_hash", hash((space, frozenset(self._choices.items()))))
 
@@ -181,7 +185,7 @@ class Architecture(Mapping):
         hint = "it should be what Architecture.to_json() returned."
         try:
             value = json.loads(text)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(
                 f"architecture is not valid JSON ({error}); {hint}"
             ) from error
@@ -221,11 +225,19 @@ class Decisions(Sequence):
         for decision in self._decisions:
             if decision.name in seen:
                 raise ValueError(f"space {space!r} has two decisions {decision.name!r}")
-            if decision.active_if is not None and decision.active_if[0] not in seen:
-                raise ValueError(
-                    f"decision {decision.name!r} depends on {decision.active_if[0]!r}, "
-                    "which is no earlier decision of the space."
-                )
+            if decision.active_if is not None:
+                name, options = decision.active_if
+                if name not in seen:
+                    raise ValueError(
+                        f"decision {decision.name!r} depends on {name!r}, which is no "
+                        "earlier decision of the space."
+                    )
+                strange = [o for o in options if o not in seen[name].options]
+                if strange:
+                    raise ValueError(
+                        f"decision {decision.name!r} depends on {name!r} being one of "
+                        f"{strange}, which it never is."
+                    )
             seen[decision.name] = decision
 
     def __getitem__(self, index):
@@ -328,7 +340,7 @@ class Decisions(Sequence):
             They need not differ from each other.
         """
         columns = [rng.randint(len(d.options), size=n) for d in self._decisions]
-        return [self.architecture(row) for row in zip(*columns, strict=True)]
+        return self._architectures(columns, n)
 
     def balanced_sample(self, n: int, rng: np.random.RandomState) -> list[Architecture]:
         """Draw architectures so that each option is drawn equally often.
@@ -355,4 +367,8 @@ class Decisions(Sequence):
             size = len(decision.options)
             deals = [rng.permutation(size) for _ in range(n // size + 1)]
             columns.append(np.concatenate(deals)[:n])
-        return [self.architecture(row) for row in zip(*columns, strict=True)]
+        return self._architectures(columns, n)
+
+    def _architectures(self, columns: list[np.ndarray], n: int) -> list[Architecture]:
+        rows = zip(*columns, strict=True) if columns else [()] * n
+        return [self.architecture(row) for row in rows]

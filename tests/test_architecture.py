@@ -134,6 +134,11 @@ class TestJson:
         assert type(again["name"]) is type(option)
         assert list(again) == ["name", "second"]
 
+    def test_options_of_numpy_are_written_as_pythons(self):
+        choices = {"width": np.int64(64), "rate": np.float32(0.5), "skip": np.True_}
+        text = Architecture("tabular", choices).to_json()
+        assert dict(Architecture.from_json(text)) == choices
+
     def test_what_is_written_is_an_object_with_two_keys(self, architecture):
         value = json.loads(architecture.to_json())
         assert value == {"space": "tabular", "choices": dict(architecture)}
@@ -156,6 +161,8 @@ class TestJson:
             '{"space": "tabular", "choices": "relu"}',
             '{"space": "tabular", "choices": {"op": ["relu"]}}',
             '{"space": "tabular", "choices": {"op": {"name": "relu"}}}',
+            '{"space": "tabular", "choices": {"op": ' + 5000 * "1" + "}}",
+            100_000 * "[",
         ],
     )
     def test_damaged_json_raises_an_error_that_names_the_architecture(self, text):
@@ -204,6 +211,11 @@ class TestDecision:
         first = Decision("first", (1, 2), active_if=("second", (1,)))
         with pytest.raises(ValueError, match="'first'.*'second'"):
             Decisions("toy", [first, Decision("second", (1, 2))])
+
+    def test_a_condition_on_an_option_that_is_not_there_is_refused(self):
+        second = Decision("second", (1, 2), active_if=("first", (1, 3)))
+        with pytest.raises(ValueError, match="'second'.*'first'.*3"):
+            Decisions("toy", [Decision("first", (1, 2)), second])
 
 
 class TestConditions:
@@ -289,6 +301,11 @@ class TestSampling:
     @pytest.mark.parametrize("name", ["sample", "balanced_sample"])
     def test_drawing_none_gives_none(self, name):
         assert getattr(CONDITIONAL, name)(0, np.random.RandomState(0)) == []
+
+    @pytest.mark.parametrize("name", ["sample", "balanced_sample"])
+    def test_a_space_without_decisions_has_one_architecture(self, name):
+        drawn = getattr(Decisions("empty", []), name)(3, np.random.RandomState(0))
+        assert drawn == 3 * [Architecture("empty", {})]
 
     @pytest.mark.parametrize("name", ["sample", "balanced_sample"])
     def test_the_same_seed_draws_the_same_and_another_seed_does_not(self, name):

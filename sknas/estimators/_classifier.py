@@ -92,7 +92,8 @@ class NASClassifier(ClassifierMixin, BaseNAS):
 
     scoring : str, callable or None, default=None
         What the search rewards: a scikit-learn scorer or its name. None is the
-        negative log-loss.
+        negative log-loss. A callable of your own gets a classifier that knows its
+        answers, an `X` of rows without columns, and `y`.
 
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes, as elsewhere in scikit-learn.

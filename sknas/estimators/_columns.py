@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import numbers
 from dataclasses import dataclass
 from decimal import Decimal
@@ -10,6 +11,13 @@ import narwhals.stable.v2 as nw
 import numpy as np
 
 MISSING = "\0missing"  # a label that no user's category has
+TIMES = (
+    datetime.date,
+    datetime.time,
+    datetime.timedelta,
+    np.datetime64,
+    np.timedelta64,
+)
 
 
 @dataclass
@@ -62,10 +70,7 @@ def find_categorical(X) -> np.ndarray:
         for series in frame.iter_columns():
             dtype = series.dtype
             if dtype.is_temporal():
-                raise TypeError(
-                    f"column {series.name!r} of X has the dtype {dtype}: turn times "
-                    "into numbers, such as the days since a date, before fitting."
-                )
+                _refuse_times(f"column {series.name!r}", dtype)
             if dtype == nw.Unknown and series.to_numpy().dtype.kind == "c":
                 raise ValueError(
                     f"Complex data not supported: column {series.name!r} of X."
@@ -73,13 +78,14 @@ def find_categorical(X) -> np.ndarray:
             if dtype.is_numeric():
                 kinds.append(False)
             elif dtype == nw.Object:
-                kinds.append(not _all_numbers(series.to_list()))
+                kinds.append(_holds_labels(series.to_list(), repr(series.name)))
             else:
                 kinds.append(True)
         return np.array(kinds, dtype=bool)
     if X.dtype.kind == "O":
-        return np.array([not _all_numbers(column) for column in X.T], dtype=bool)
-    if X.dtype.kind in "US":
+        kinds = [_holds_labels(column, i) for i, column in enumerate(X.T)]
+        return np.array(kinds, dtype=bool)
+    if X.dtype.kind in "UST":
         return np.array([not _is_parsable(column) for column in X.T], dtype=bool)
     return np.zeros(X.shape[1], dtype=bool)
 
@@ -123,12 +129,9 @@ def read_columns(X, is_categorical: np.ndarray, names: np.ndarray | None) -> Col
         n_rows = len(frame)
     else:
         if X.dtype.kind in "mM":
-            raise TypeError(
-                f"X has the dtype {X.dtype}: turn times into numbers, such as the days "
-                "since a date, first."
-            )
+            _refuse_times("every column", X.dtype)
         float32 = X.dtype == np.float32
-        if X.dtype.kind in "OUS":
+        if X.dtype.kind in "OUST":
             numeric = [
                 _numbers(X[:, i], column_name(names, i))
                 for i in np.flatnonzero(~is_categorical)
@@ -190,14 +193,23 @@ def _is_missing(value: object) -> bool:
     return isinstance(value, numbers.Real) and value != value
 
 
-def _all_numbers(column) -> bool:
-    """Whether a column of objects holds numbers, missing values and nothing else."""
+def _refuse_times(column: str, kind: object) -> None:
+    raise TypeError(
+        f"{column} of X holds {kind}: turn times into numbers, such as the days since "
+        "a date, before fitting."
+    )
+
+
+def _holds_labels(column, name: object) -> bool:
+    """Whether a column of objects holds anything but numbers and missing values."""
+    holds_labels = False
     for value in column:
+        if isinstance(value, TIMES) and not _is_missing(value):
+            _refuse_times(f"column {name}", type(value).__name__)
         is_number = isinstance(value, numbers.Real | Decimal)
         is_number = is_number and not isinstance(value, bool)
-        if not (is_number or _is_missing(value)):
-            return False
-    return True
+        holds_labels |= not (is_number or _is_missing(value))
+    return holds_labels
 
 
 def _is_parsable(column: np.ndarray) -> bool:

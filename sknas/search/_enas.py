@@ -12,6 +12,7 @@ from torch import nn
 from sknas.architecture import Architecture, Decisions
 from sknas.search._controller import Controller
 from sknas.search._strategy import SearchStrategy
+from sknas.training import private_random_state
 
 
 class ENAS(SearchStrategy):
@@ -98,21 +99,18 @@ class ENAS(SearchStrategy):
     def initialize(
         self, decisions: Decisions, random_state: np.random.RandomState
     ) -> None:
-        """Make a new controller; see the base class.
-
-        Its first weights come from torch's default generator.
-        """
+        """Make a new controller; see the base class."""
         self.check_parameters()
         self.decisions_ = decisions
-        self.generator_ = torch.Generator().manual_seed(
-            int(random_state.randint(np.iinfo(np.int32).max))
-        )
-        self.controller_ = Controller(
-            decisions,
-            int(self.controller_hidden_size),
-            float(self.temperature),
-            float(self.tanh_constant),
-        )
+        seeds = random_state.randint(np.iinfo(np.int32).max, size=2)
+        self.generator_ = torch.Generator().manual_seed(int(seeds[0]))
+        with private_random_state(int(seeds[1])):
+            self.controller_ = Controller(
+                decisions,
+                int(self.controller_hidden_size),
+                float(self.temperature),
+                float(self.tanh_constant),
+            )
         self.optimizer_ = torch.optim.Adam(
             self.controller_.parameters(), lr=self.controller_lr
         )

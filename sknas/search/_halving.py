@@ -24,7 +24,8 @@ from sknas.training import (
     train_network,
 )
 
-ROUNDS = ((3, 0.02), (2, 0.03))  # candidates for each of the best, share of max_epochs
+N_TRAINED = 8  # candidates of the first round, if they suffice for two for each place
+ROUND_SHARE = 0.03  # of max_epochs, in each round
 SECONDS_SHARE = 0.25  # of the time that is left
 
 
@@ -104,28 +105,21 @@ def halve(
     n_jobs: int | None,
     epoch_seconds: float,
 ) -> None:
-    """Train the best candidates for a while, drop the worse half, train on.
+    """Train the best candidates for a while, drop the worse half, until few are left.
 
     The candidates keep the weights and scores that they come to. Where the time is
     too short for half of their epochs, going by `epoch_seconds`, nothing is trained.
     See :func:`sknas.search.search` for the other parameters.
     """
     recipe = problem.recipe
-    rounds = [
-        (
-            min(per_best * n_best, len(candidates)),
-            max(1, round(share * recipe.max_epochs)),
-        )
-        for per_best, share in ROUNDS
-    ]
-    rounds = [(size, n_epochs) for size, n_epochs in rounds if size > n_best]
-    n_trainings = sum(size for size, _ in rounds)
-    needed = epoch_seconds * sum(size * n_epochs for size, n_epochs in rounds)
-    if not rounds or needed / 2 > progress.time_left() * SECONDS_SHARE:
+    n_epochs = max(1, round(ROUND_SHARE * recipe.max_epochs))
+    sizes = round_sizes(len(candidates), n_best)[: recipe.max_epochs // n_epochs]
+    n_trainings = sum(sizes)
+    needed = epoch_seconds * n_trainings * n_epochs
+    if not sizes or needed / 2 > progress.time_left() * SECONDS_SHARE:
         return
     seconds = progress.time_left() * SECONDS_SHARE / n_trainings
     deadline = progress.share(SECONDS_SHARE)
-    seeds = {c.architecture: int(random_state.randint(2**31 - 1)) for c in candidates}
 
     def fitted_so_far() -> dict:
         best = min(candidates, key=Candidate.order)
@@ -135,7 +129,7 @@ def halve(
         return fitted([(best.architecture, network.eval())])
 
     progress.begin("candidates", n_trainings)
-    for size, n_epochs in rounds:
+    for size in sizes:
         candidates.sort(key=Candidate.order)
         tasks = [
             partial(
@@ -144,7 +138,7 @@ def halve(
                 problem.train,
                 problem.valid,
                 recipe,
-                seeds[candidate.architecture],
+                int(random_state.randint(2**31 - 1)),
                 weights=candidate.trained and candidate.trained.weights,
                 first_epoch=candidate.n_epochs,
                 n_epochs=n_epochs,
@@ -166,6 +160,16 @@ def halve(
             break
     if progress.end(fitted_so_far):
         progress.stopped = True
+
+
+def round_sizes(n_candidates: int, n_best: int) -> list[int]:
+    """Give the number of candidates that each round trains, until the best are left."""
+    sizes = []
+    size = min(max(N_TRAINED, 2 * n_best), n_candidates)
+    while size > n_best:
+        sizes.append(size)
+        size = max(size // 2, n_best)
+    return sizes
 
 
 def _own_score(problem: Problem, network: nn.Module) -> float:

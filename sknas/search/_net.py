@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -12,11 +13,11 @@ from torch import Tensor, nn
 from sknas.architecture import Architecture, Decisions
 from sknas.search._strategy import SearchStrategy
 from sknas.training import (
-    PREDICTION_ROWS,
     Batch,
     BatchIterator,
     InMemoryNet,
     TensorTable,
+    predict_logits,
 )
 
 N_GROUPS = 4  # architectures that one batch of shared training is cut among
@@ -205,17 +206,14 @@ class SearchNet(InMemoryNet):
             ones if time was short.
         """
         self._set_training(False)
-        inputs, target = self.dataset_valid[:]
+        inputs, (target, weight) = self.dataset_valid[:]
         rewards = []
         for first in range(0, len(architectures), N_GROUPS):
             group = architectures[first : first + N_GROUPS]
-            parts = [
-                self._logits(
-                    group, {n: t[i : i + PREDICTION_ROWS] for n, t in inputs.items()}
-                )
-                for i in range(0, len(self.dataset_valid), PREDICTION_ROWS)
-            ]
-            rewards.append(self.reward(torch.cat(parts, dim=1), *target))
+            logits = predict_logits(
+                partial(self.module_, architectures=group), inputs, self.device
+            )
+            rewards.append(self.reward(logits, target.cpu(), weight.cpu()))
             if deadline is not None and time.monotonic() > deadline:
                 break
         return np.concatenate(rewards)

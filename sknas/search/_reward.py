@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.exceptions import UndefinedMetricWarning
 from torch import Tensor
 
 from sknas.training import CrossEntropy
@@ -74,7 +76,10 @@ class ScorerReward:
             probability = np.maximum(probability[:, present], 1e-12)
             probability /= probability.sum(axis=1, keepdims=True)
             answers = _Answers(self.classes[present], probability)
-            rewards.append(self.scorer(answers, rows, y, **arguments))
+            with warnings.catch_warnings():
+                # of classes that a network never predicts, as many do at first
+                warnings.simplefilter("ignore", UndefinedMetricWarning)
+                rewards.append(self.scorer(answers, rows, y, **arguments))
         return np.array(rewards, dtype=np.float64)
 
 

@@ -20,7 +20,6 @@ from sknas.training._progress import (
 )
 from sknas.training._schedule import Schedule, TimeBudget
 from sknas.training._train import (
-    PREDICTION_ROWS,
     Recipe,
     TrainedNetwork,
     Weights,
@@ -34,7 +33,6 @@ from sknas.training._train import (
 
 __all__ = [
     "OPTIMIZERS",
-    "PREDICTION_ROWS",
     "Batch",
     "BatchIterator",
     "CrossEntropy",

@@ -19,8 +19,7 @@ TARGETS = {
 
 def started(decisions=FLAT, seed=0, **parameters):
     enas = ENAS(**parameters)
-    with private_random_state(seed):
-        enas.initialize(decisions, np.random.RandomState(seed))
+    enas.initialize(decisions, np.random.RandomState(seed))
     return enas
 
 
@@ -177,7 +176,7 @@ class TestObjective:
         for scale in (1.0, 1000.0):
             enas = started(normalize_advantage=False, entropy_weight=0.0)
             losses.append(learn(enas, TARGETS["flat"], 1, scale)[0]["loss"])
-        assert losses[1] == pytest.approx(1000 * losses[0], rel=1e-3)
+        assert losses[1] == pytest.approx(1000 * losses[0], rel=1e-2)
 
     @pytest.mark.parametrize("samples", [8, 1])
     def test_the_entropy_bonus_keeps_the_policy_open(self, samples):
@@ -219,21 +218,26 @@ class TestRandomState:
         assert asked[0] == asked[1]
         assert asked[0] != asked[2]
 
-    def test_the_random_state_alone_decides_what_is_sampled_first(self):
+    def test_the_random_state_alone_decides(self):
         asked = []
-        for seed in (0, 1):
-            enas = ENAS()
-            with private_random_state(0):
-                enas.initialize(FLAT, np.random.RandomState(seed))
+        for torch_seed, seed in ((0, 0), (1, 0), (0, 1)):
+            with private_random_state(torch_seed):
+                enas = started(seed=seed)
+                learn(enas, TARGETS["flat"], 3)
             asked.append(enas.ask(20))
-        assert asked[0] != asked[1]
+        assert asked[0] == asked[1]
+        assert asked[0] != asked[2]
+
+    def test_torchs_generator_is_left_as_it_was(self):
+        before = torch.get_rng_state()
+        learn(started(), TARGETS["flat"], 3)
+        torch.testing.assert_close(torch.get_rng_state(), before)
 
     def test_initializing_again_forgets_what_was_learnt(self):
         enas = started()
         first = enas.ask(20)
         learn(enas, TARGETS["flat"], 20)
-        with private_random_state(0):
-            enas.initialize(FLAT, np.random.RandomState(0))
+        enas.initialize(FLAT, np.random.RandomState(0))
         assert enas.baseline_ is None
         assert enas.ask(20) == first
 

@@ -71,20 +71,23 @@ class TestRounds:
     def test_the_best_by_shared_score_are_trained_and_the_worse_half_dropped(
         self, problem
     ):
-        candidates = make_candidates(problem, 8)
-        first = [c.architecture for c in candidates[:3]]
+        candidates = make_candidates(problem, 10)
+        first = [c.architecture for c in candidates[:8]]
         run(problem, candidates)
         trained = [c for c in candidates if c.scores]
         assert {c.architecture for c in trained} == set(first)
-        survivors = [c for c in trained if len(c.scores) == 2]
-        dropped = [c for c in trained if len(c.scores) == 1]
-        assert (len(survivors), len(dropped)) == (2, 1)
-        assert min(c.scores[0] for c in survivors) >= dropped[0].scores[0]
+        for n_rounds, n_survivors in ((1, 4), (2, 2)):
+            before = [c for c in trained if len(c.scores) >= n_rounds]
+            survivors = [c for c in before if len(c.scores) > n_rounds]
+            dropped = [c for c in before if len(c.scores) == n_rounds]
+            assert len(survivors) == len(dropped) == n_survivors
+            worst = min(c.scores[n_rounds - 1] for c in survivors)
+            assert worst >= max(c.scores[n_rounds - 1] for c in dropped)
 
     def test_survivors_are_trained_longer(self, problem):
-        candidates = run(problem, make_candidates(problem, 8))
+        candidates = run(problem, make_candidates(problem, 10))
         n_epochs = {len(c.scores): c.n_epochs for c in candidates}
-        assert n_epochs[0] == 0 < n_epochs[1] < n_epochs[2]
+        assert n_epochs[0] == 0 < n_epochs[1] < n_epochs[2] < n_epochs[3]
         for candidate in candidates:
             assert (candidate.trained is None) == (not candidate.scores)
             assert candidate.seconds > 0 or not candidate.scores
@@ -99,10 +102,10 @@ class TestRounds:
             def on_train_end(self, net, **kwargs):
                 self.ended.append(net.module_.input.weight.detach().clone())
 
-        run(problem, make_candidates(problem, 8), callbacks=[Weights()])
-        first_round = Weights.ended[:3]
-        assert len(Weights.begun) == 5
-        for weight in Weights.begun[3:]:
+        run(problem, make_candidates(problem, 8), n_best=2, callbacks=[Weights()])
+        first_round = Weights.ended[:8]
+        assert len(Weights.begun) == 8 + 4
+        for weight in Weights.begun[8:]:
             assert any(torch.equal(weight, ended) for ended in first_round)
 
     def test_a_second_round_goes_on_with_the_learning_rates_of_the_recipe(
@@ -122,15 +125,22 @@ class TestRounds:
         problem = replace(problem, recipe=replace(problem.recipe, max_epochs=400))
         run(problem, make_candidates(problem, 4), callbacks=[Rates()])
         first, second = Rates.rounds[0], Rates.rounds[-1]
-        assert len(first) < len(second)
+        assert len(first) == len(second)
         assert first[0] < first[-1]  # warming up
         assert second == sorted(second, reverse=True)
         assert second[0] == pytest.approx(first[-1], rel=0.01)
 
-    @pytest.mark.parametrize(("n_best", "n_trained"), [(1, 3), (2, 6), (3, 8), (8, 0)])
+    @pytest.mark.parametrize(
+        ("n_best", "n_trained"), [(1, 8), (4, 8), (5, 10), (7, 12), (12, 0)]
+    )
     def test_more_are_trained_where_more_are_wanted(self, problem, n_best, n_trained):
-        candidates = run(problem, make_candidates(problem, 8), n_best)
+        candidates = run(problem, make_candidates(problem, 12), n_best)
         assert len([c for c in candidates if c.scores]) == n_trained
+
+    def test_none_is_trained_beyond_the_recipe(self, problem):
+        problem = replace(problem, recipe=replace(problem.recipe, max_epochs=2))
+        candidates = run(problem, make_candidates(problem, 8))
+        assert max(c.n_epochs for c in candidates) == 2
 
     def test_the_score_is_the_reward_on_the_whole_held_back_part(self, problem):
         candidates = run(problem, make_candidates(problem, 8))
@@ -169,9 +179,9 @@ class TestProgress:
     def test_every_training_is_a_step(self, problem):
         listener = Listener()
         run(problem, make_candidates(problem, 8), progress=Progress(None, [listener]))
-        assert listener.events[0] == ("candidates", 5)
+        assert listener.events[0] == ("candidates", 8 + 4 + 2)
         assert listener.events[-1] == "end"
-        assert listener.n_steps == 5
+        assert listener.n_steps == 8 + 4 + 2
 
     def test_each_step_tells_the_best_so_far_with_a_network(self, problem):
         listener = Listener()

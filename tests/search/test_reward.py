@@ -86,6 +86,13 @@ class TestScorerReward:
         ]
         np.testing.assert_allclose(rewards, expected, rtol=1e-5)
 
+    @pytest.mark.filterwarnings("error")
+    def test_classes_that_are_never_predicted_are_no_cause_to_warn(self):
+        logits, target, _ = predictions(3)
+        logits[..., 2] = -100
+        reward = ScorerReward(get_scorer("precision_macro"), self.classes)
+        assert np.isfinite(reward(logits, target, torch.ones(N_ROWS))).all()
+
     def test_roc_auc_of_two_classes_reads_the_second_ones_probability(self):
         logits, target, probability = predictions(2)
         reward = ScorerReward(get_scorer("roc_auc"), np.array(["no", "yes"]))
