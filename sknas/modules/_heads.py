@@ -12,9 +12,10 @@ from torch.nn import functional as F
 class ScaledLinear(nn.Module):
     """A linear layer that several predictors share, each scaling its inputs.
 
-    The efficient ensemble of Wen et al., "BatchEnsemble", 2020, as used in TabM
-    (Gorishniy et al., 2024): one matrix for all, one vector for each predictor.
-    With one predictor it is an ordinary linear layer.
+    One matrix for all, one vector for each predictor, which starts as random signs
+    and so makes them differ: the "mini" form of TabM (Gorishniy et al., 2024), after
+    Wen et al., "BatchEnsemble", 2020. With one predictor it is an ordinary linear
+    layer.
 
     Parameters
     ----------
@@ -23,10 +24,6 @@ class ScaledLinear(nn.Module):
 
     n_heads : int
         Number of predictors.
-
-    random_signs : bool, default=False
-        Whether the scales start as random signs, which makes the predictors
-        differ, or as ones.
 
     bias : bool, default=True
         Whether to add a bias.
@@ -37,17 +34,14 @@ class ScaledLinear(nn.Module):
         n_inputs: int,
         n_outputs: int,
         n_heads: int,
-        random_signs: bool = False,
         bias: bool = True,
     ) -> None:
         super().__init__()
         linear = nn.Linear(n_inputs, n_outputs, bias=bias)
         self.weight, self.bias = linear.weight, linear.bias
         if n_heads > 1:
-            scale = torch.ones(n_heads, 1, n_inputs)
-            if random_signs:
-                scale = torch.randint(0, 2, scale.shape) * 2.0 - 1.0
-            self.scale = nn.Parameter(scale)
+            signs = torch.randint(0, 2, (n_heads, 1, n_inputs)) * 2.0 - 1.0
+            self.scale = nn.Parameter(signs)
         else:
             self.register_parameter("scale", None)
 

@@ -80,19 +80,18 @@ class TabularNetwork(nn.Module):
         widths = [architecture[f"width_{k}"] for k in range(1, depth + 1)]
         self.one_hot = OneHotColumns(spec.category_sizes)
         n_inputs = spec.n_numeric + self.one_hot.n_outputs
-        self.input = ScaledLinear(n_inputs, widths[0], n_heads, random_signs=True)
+        self.input = ScaledLinear(n_inputs, widths[0], n_heads)
         self.embedding = build_embedding(architecture["numeric_embedding"], spec)
         if self.embedding is not None:
             self.embedded_input = ScaledLinear(
                 self.embedding.n_outputs,
                 widths[0],
                 n_heads,
-                random_signs=True,
                 bias=False,
             )
         self.layers = nn.ModuleDict(
             {
-                str(k): ScaledLinear(widths[k - 2], widths[k - 1], n_heads)
+                str(k): nn.Linear(widths[k - 2], widths[k - 1])
                 for k in range(2, depth + 1)
             }
         )
@@ -181,10 +180,7 @@ class TabularSupernet(nn.Module):
             }
         )
         self.layers = nn.ModuleDict(
-            {
-                str(k): ScaledLinear(n_units, n_units, n_heads=1)
-                for k in range(2, max(depths) + 1)
-            }
+            {str(k): nn.Linear(n_units, n_units) for k in range(2, max(depths) + 1)}
         )
         self.norms = nn.ModuleDict(
             {str(k): nn.LayerNorm(n_units) for k in range(1, max(depths) + 1)}

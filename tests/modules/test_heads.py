@@ -8,7 +8,7 @@ from sknas.modules import OutputHeads, ScaledLinear
 
 class TestScaledLinear:
     def test_one_head_is_an_ordinary_linear_layer(self):
-        layer = ScaledLinear(3, 2, n_heads=1, random_signs=True)
+        layer = ScaledLinear(3, 2, n_heads=1)
         x = torch.randn(1, 5, 3)
         assert layer.scale is None
         torch.testing.assert_close(layer(x), x @ layer.weight.T + layer.bias)
@@ -23,14 +23,13 @@ class TestScaledLinear:
             torch.testing.assert_close(layer(x)[head], expected)
 
     def test_one_input_serves_all_heads(self):
-        layer = ScaledLinear(3, 2, n_heads=4, random_signs=True)
+        layer = ScaledLinear(3, 2, n_heads=4)
         x = torch.randn(1, 5, 3)
         torch.testing.assert_close(layer(x), layer(x.expand(4, 5, 3)))
         assert layer(x).shape == (4, 5, 2)
 
-    def test_scales_start_as_ones_or_as_random_signs(self):
-        assert (ScaledLinear(50, 2, n_heads=4).scale == 1).all()
-        signs = ScaledLinear(50, 2, n_heads=4, random_signs=True).scale
+    def test_scales_start_as_random_signs(self):
+        signs = ScaledLinear(50, 2, n_heads=4).scale
         assert (signs.abs() == 1).all()
         assert 50 < (signs > 0).sum() < 150
         assert not signs[0].equal(signs[1])
