@@ -52,3 +52,8 @@ def make_recipe(**kwargs):
         }
         | kwargs
     )
+
+
+def same(one, other):
+    """Whether two sets of weights are equal."""
+    return one.keys() == other.keys() and all((one[n] == other[n]).all() for n in one)
