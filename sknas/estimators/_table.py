@@ -13,8 +13,8 @@ from sknas.estimators._columns import Columns
 CLIP = 3.0  # numbers bend towards +-3 spreads, as in RealMLP (Holzmueller et al., 2024)
 FIT_ROWS = 100_000  # medians, spreads and quantiles are taken from so many rows
 N_BINS = 16  # between the quantiles handed to the networks
-MIN_FREQUENCY = 3  # rarer levels of a category are merged into one
-MAX_LEVELS = 64  # and so are the rarest beyond so many
+MIN_FREQUENCY = 2  # rarer levels of a category are merged into one
+MAX_LEVELS = 128  # and so are the rarest beyond so many
 
 
 def common_levels(labels: np.ndarray, copies: np.ndarray) -> np.ndarray:

@@ -29,6 +29,10 @@ from sknas.training import (
 # of the time that is left: for the shared parameters, then for the ranking
 SECONDS_SHARES = 0.3, 0.1
 LEAST_EPOCHS = 3  # of the shared parameters, for a ranking by them
+# a step of the shared network costs more by its operations than by its rows: it takes
+# twice the rows of other steps, if that leaves so many steps in an epoch
+BATCH_FACTOR = 2
+LEAST_STEPS = 12
 
 
 @dataclass
@@ -188,7 +192,10 @@ def _train_shared(
         best = net.best_architecture_ or problem.space.default_architecture()
         return fitted([(best, _shared_network(problem, net, best))])
 
-    n_steps = len(BatchIterator(problem.train, recipe.batch_size))
+    n_rows = len(problem.train)
+    batch_size = min(BATCH_FACTOR * recipe.batch_size, n_rows // LEAST_STEPS)
+    batch_size = max(recipe.batch_size, batch_size)
+    n_steps = len(BatchIterator(problem.train, batch_size))
     schedule = Schedule(search_epochs * n_steps, budget=budget)
     progress.begin("search", search_epochs)
     strategy.initialize(decisions, random_state)
@@ -202,7 +209,7 @@ def _train_shared(
         random_state=random_state,
         lr=recipe.lr,
         max_epochs=search_epochs,
-        batch_size=recipe.batch_size,
+        batch_size=batch_size,
         iterator_train=BatchIterator,
         iterator_train__shuffle=True,
         dataset=Dataset,
