@@ -35,6 +35,7 @@ from sknas.training import (
 )
 
 EPOCHS = 20
+STEP_EPOCHS = 5  # for the time of a step
 
 
 def timed(function, repeats: int = 5) -> float:
@@ -86,7 +87,7 @@ def step_ratio(clf: NASClassifier, data: TensorTable, batch_size: int) -> float:
         return copy.deepcopy(clf.net_.module_).requires_grad_(True)
 
     recipe = Recipe(
-        CrossEntropy(), EPOCHS, batch_size, 0.003, 0.01, "adamw", None, "cpu"
+        CrossEntropy(), STEP_EPOCHS, batch_size, 0.003, 0.01, "adamw", None, "cpu"
     )
 
     def managed():
@@ -98,14 +99,14 @@ def step_ratio(clf: NASClassifier, data: TensorTable, batch_size: int) -> float:
             optimizer = torch.optim.AdamW(
                 network.parameters(), lr=0.003, weight_decay=0.01, fused=True
             )
-            for _ in range(EPOCHS):
+            for _ in range(STEP_EPOCHS):
                 for inputs, target in BatchIterator(data, batch_size, shuffle=True):
                     optimizer.zero_grad()
                     criterion(network(**inputs), *target).backward()
                     optimizer.step()
 
     ratios = []
-    for _ in range(3):
+    for _ in range(5):
         ratios.append(timed(managed, 1) / timed(bare, 1))
     return median(ratios)
 

@@ -131,8 +131,7 @@ class BaseNAS(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             raise ValueError(
                 "sample_weight is zero for every row: nothing to learn from."
             )
-        columns = Columns(columns.numeric[kept], columns.labels[kept])
-        return columns, y[kept], weight[kept]
+        return columns.take(kept), y[kept], weight[kept]
 
     def _canonical(
         self,
@@ -142,8 +141,7 @@ class BaseNAS(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         attributes: dict,
     ) -> tuple[Columns, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Merge equal rows, and put them in an order of their own."""
-        ids = [np.unique(column, return_inverse=True)[1] for column in columns.labels.T]
-        parts = [columns.numeric, *ids]
+        parts = [columns.numeric, columns.codes]
         index, weight, copies = merge_rows(row_keys([*parts, target]), weight)
         weight = self._weigh(target[index], weight, attributes)
         kept = weight > 0
@@ -151,7 +149,7 @@ class BaseNAS(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         is_common = common_rows(
             row_keys([part[index] for part in parts]), copies, self._n_parts()
         )
-        columns = Columns(columns.numeric[index], columns.labels[index])
+        columns = columns.take(index)
         return columns, target[index], weight / weight.mean(), copies, is_common
 
     def _n_parts(self) -> int:

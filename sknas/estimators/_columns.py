@@ -30,12 +30,27 @@ class Columns:
         The numbers, float32 if all of them were, float64 otherwise; NaN where
         missing.
 
-    labels : ndarray of shape (n_rows, n_categorical), dtype object
-        The categories as strings; :data:`MISSING` where missing.
+    codes : ndarray of int, of shape (n_rows, n_categorical)
+        The categories, as places in `levels`.
+
+    levels : list of ndarray of shape (n_levels,), dtype object
+        For each column, the categories that it has, as strings in their order;
+        :data:`MISSING` where missing.
     """
 
     numeric: np.ndarray
-    labels: np.ndarray
+    codes: np.ndarray
+    levels: list[np.ndarray]
+
+    def take(self, index: np.ndarray) -> Columns:
+        """Take some rows, and the levels that they have."""
+        codes = self.codes[index]
+        levels = list(self.levels)
+        for i, column in enumerate(codes.T):
+            is_used = np.bincount(column, minlength=len(levels[i])) > 0
+            levels[i] = levels[i][is_used]
+            codes[:, i] = (np.cumsum(is_used) - 1)[column]
+        return Columns(self.numeric[index], codes, levels)
 
 
 def is_dataframe(X) -> bool:
@@ -77,7 +92,8 @@ def find_categorical(X) -> np.ndarray:
                 )
             if dtype.is_numeric():
                 kinds.append(False)
-            elif dtype == nw.Object:
+            elif dtype == nw.Object or series.to_native().dtype == object:
+                # what narwhals calls strings, it has looked at a few values of
                 kinds.append(_holds_labels(series.to_list(), repr(series.name)))
             else:
                 kinds.append(True)
@@ -124,7 +140,7 @@ def read_columns(X, is_categorical: np.ndarray, names: np.ndarray | None) -> Col
             if not is_categorical[i]
         ]
         labels = [
-            _labels(s.to_list()) for i, s in enumerate(series) if is_categorical[i]
+            _factorize(s.to_list()) for i, s in enumerate(series) if is_categorical[i]
         ]
         n_rows = len(frame)
     else:
@@ -140,7 +156,7 @@ def read_columns(X, is_categorical: np.ndarray, names: np.ndarray | None) -> Col
             numeric = X.astype(np.float32 if float32 else np.float64, copy=False)
         else:
             numeric = list(X[:, ~is_categorical].T)
-        labels = [_labels(X[:, i].tolist()) for i in np.flatnonzero(is_categorical)]
+        labels = [_factorize(X[:, i].tolist()) for i in np.flatnonzero(is_categorical)]
         n_rows = len(X)
     dtype = np.float32 if float32 else np.float64
     if isinstance(numeric, list):
@@ -149,10 +165,10 @@ def read_columns(X, is_categorical: np.ndarray, names: np.ndarray | None) -> Col
             table[:, i] = column
         numeric = table
     _check_finite(numeric, np.flatnonzero(~is_categorical), names)
-    joined = np.empty((n_rows, len(labels)), dtype=object)
-    for i, column in enumerate(labels):
-        joined[:, i] = column
-    return Columns(numeric, joined)
+    codes = np.empty((n_rows, len(labels)), dtype=np.int64)
+    for i, (column, _) in enumerate(labels):
+        codes[:, i] = column
+    return Columns(numeric, codes, [levels for _, levels in labels])
 
 
 def _check_finite(
@@ -232,15 +248,20 @@ def _label(value: object) -> str:
     return str(value)
 
 
-def _labels(values: list) -> np.ndarray:
-    """Turn a column of categories into strings."""
-    known: dict[object, str] = {}
-    labels = np.empty(len(values), dtype=object)
+def _factorize(values: list) -> tuple[np.ndarray, np.ndarray]:
+    """Turn a column of categories into codes, and their levels as strings."""
+    known: dict[object, int] = {}
+    labels: list[str] = []
+    codes = np.empty(len(values), dtype=np.int64)
     for i, value in enumerate(values):
         try:
-            labels[i] = known[value]
+            codes[i] = known[value]
         except KeyError:
-            labels[i] = known[value] = _label(value)
+            codes[i] = known[value] = len(labels)
+            labels.append(_label(value))
         except TypeError:  # a list, a dictionary: nothing that can be looked up
-            labels[i] = str(value)
-    return labels
+            codes[i] = len(labels)
+            labels.append(str(value))
+    # several values may have the same label
+    levels, place = np.unique(np.array(labels, dtype=object), return_inverse=True)
+    return place[codes], levels

@@ -17,16 +17,15 @@ MIN_FREQUENCY = 2  # rarer levels of a category are merged into one
 MAX_LEVELS = 128  # and so are the rarest beyond so many
 
 
-def common_levels(labels: np.ndarray, copies: np.ndarray) -> np.ndarray:
-    """Give the levels of a category that are not merged, in their order."""
-    levels, code = np.unique(labels, return_inverse=True)
-    count = np.bincount(code, copies)
+def common_levels(codes: np.ndarray, copies: np.ndarray) -> np.ndarray:
+    """Give the codes of a category's levels that are not merged, in their order."""
+    count = np.bincount(codes, copies)
     order = np.argsort(-count, kind="stable")
     order = order if len(order) <= MAX_LEVELS else order[: MAX_LEVELS - 1]
     kept = order[count[order] >= MIN_FREQUENCY]
     if len(kept) == 0:  # scikit-learn's encoder wants a level at least
         kept = order[:1]
-    return levels[np.sort(kept)]
+    return np.sort(kept)
 
 
 @dataclass
@@ -48,7 +47,7 @@ class TableEncoder:
     medians: np.ndarray | None = None
     indicated: np.ndarray | None = None
     scaler: RobustScaler | None = None
-    ordinal: OrdinalEncoder | None = None
+    ordinals: list[OrdinalEncoder] = field(default_factory=list)
     has_rare: list[bool] = field(default_factory=list)
     sizes: tuple[int, ...] = ()
     quantiles: np.ndarray | None = None
@@ -84,20 +83,15 @@ class TableEncoder:
                 np.linspace(0, 1, N_BINS + 1),
                 axis=0,
             ).astype(np.float32)
-        if columns.labels.shape[1]:
-            kept = [common_levels(column, copies) for column in columns.labels.T]
-            self.ordinal = OrdinalEncoder(
-                categories=kept, handle_unknown="use_encoded_value", unknown_value=-1
+        for codes, levels in zip(columns.codes.T, columns.levels, strict=True):
+            kept = levels[common_levels(codes, copies)]
+            ordinal = OrdinalEncoder(
+                categories=[kept], handle_unknown="use_encoded_value", unknown_value=-1
             )
-            self.ordinal.set_output(transform="default").fit(columns.labels)
-            self.has_rare = [
-                len(levels) < len(np.unique(column))
-                for levels, column in zip(kept, columns.labels.T, strict=True)
-            ]
-            self.sizes = tuple(
-                len(levels) + has_rare
-                for levels, has_rare in zip(kept, self.has_rare, strict=True)
-            )
+            ordinal.set_output(transform="default").fit(kept[:, None])
+            self.ordinals.append(ordinal)
+            self.has_rare.append(len(kept) < len(levels))
+            self.sizes += (len(kept) + self.has_rare[-1],)
         return self
 
     def transform(self, columns: Columns) -> dict[str, np.ndarray]:
@@ -117,12 +111,12 @@ class TableEncoder:
         numeric = columns.numeric.astype(np.float64, copy=False)
         if self.scaler is not None:
             numeric = self._bend(self.scaler.transform(self._impute(numeric)))
-        codes = np.empty(columns.labels.shape, dtype=np.int64)
-        if self.ordinal is not None:
-            codes[:] = self.ordinal.transform(columns.labels)
-            for i, has_rare in enumerate(self.has_rare):
-                # an unknown level is as rare as can be: it joins the merged ones
-                codes[codes[:, i] < 0, i] = self.sizes[i] - has_rare
+        codes = np.empty_like(columns.codes)
+        for i, levels in enumerate(columns.levels):
+            code = self.ordinals[i].transform(levels[:, None])[:, 0].astype(np.int64)
+            # an unknown level is as rare as can be: it joins the merged ones
+            code[code < 0] = self.sizes[i] - self.has_rare[i]
+            codes[:, i] = code[columns.codes[:, i]]
         return {
             "numeric": np.ascontiguousarray(numeric, dtype=np.float32),
             "categorical": codes,
