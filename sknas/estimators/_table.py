@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields
 
 import numpy as np
 from sklearn.impute import SimpleImputer
-from sklearn.preprocessing import OrdinalEncoder, RobustScaler
+from sklearn.preprocessing import RobustScaler
 
 from sknas.estimators._columns import Columns
 
@@ -23,14 +23,12 @@ def common_levels(codes: np.ndarray, copies: np.ndarray) -> np.ndarray:
     order = np.argsort(-count, kind="stable")
     order = order if len(order) <= MAX_LEVELS else order[: MAX_LEVELS - 1]
     kept = order[count[order] >= MIN_FREQUENCY]
-    if len(kept) == 0:  # scikit-learn's encoder wants a level at least
-        kept = order[:1]
     return np.sort(kept)
 
 
 @dataclass
 class TableEncoder:
-    """Encodes tables; all its state is scikit-learn's transformers and arrays.
+    """Encodes tables; its state is a scikit-learn transformer, arrays and lists.
 
     Numbers: missing ones become the median, with an indicator for each column that
     misses some; then median and interquartile range are taken off, and outliers are
@@ -47,7 +45,7 @@ class TableEncoder:
     medians: np.ndarray | None = None
     indicated: np.ndarray | None = None
     scaler: RobustScaler | None = None
-    ordinals: list[OrdinalEncoder] = field(default_factory=list)
+    levels: list[list[str]] = field(default_factory=list)
     has_rare: list[bool] = field(default_factory=list)
     sizes: tuple[int, ...] = ()
     quantiles: np.ndarray | None = None
@@ -84,12 +82,8 @@ class TableEncoder:
                 axis=0,
             ).astype(np.float32)
         for codes, levels in zip(columns.codes.T, columns.levels, strict=True):
-            kept = levels[common_levels(codes, copies)]
-            ordinal = OrdinalEncoder(
-                categories=[kept], handle_unknown="use_encoded_value", unknown_value=-1
-            )
-            ordinal.set_output(transform="default").fit(kept[:, None])
-            self.ordinals.append(ordinal)
+            kept = levels[common_levels(codes, copies)].tolist()
+            self.levels.append(kept)
             self.has_rare.append(len(kept) < len(levels))
             self.sizes += (len(kept) + self.has_rare[-1],)
         return self
@@ -113,9 +107,11 @@ class TableEncoder:
             numeric = self._bend(self.scaler.transform(self._impute(numeric)))
         codes = np.empty_like(columns.codes)
         for i, levels in enumerate(columns.levels):
-            code = self.ordinals[i].transform(levels[:, None])[:, 0].astype(np.int64)
             # an unknown level is as rare as can be: it joins the merged ones
-            code[code < 0] = self.sizes[i] - self.has_rare[i]
+            unknown = self.sizes[i] - self.has_rare[i]
+            known = {level: code for code, level in enumerate(self.levels[i])}
+            # an OrdinalEncoder takes longer for this than the networks for the rows
+            code = np.array([known.get(level, unknown) for level in levels], np.int64)
             codes[:, i] = code[columns.codes[:, i]]
         return {
             "numeric": np.ascontiguousarray(numeric, dtype=np.float32),
