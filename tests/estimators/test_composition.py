@@ -175,7 +175,7 @@ def test_bagging_and_boosting(iris, tiny):
         BaggingClassifier(tiny, n_estimators=2, max_features=0.5, random_state=0),
         AdaBoostClassifier(tiny, n_estimators=2, random_state=0),
     ):
-        assert model.fit(X, y).score(X, y) > 0.8
+        assert model.fit(X, y).score(X, y) > 0.6
 
 
 def test_a_tuned_threshold(cancer, tiny):

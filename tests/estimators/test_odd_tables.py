@@ -237,6 +237,15 @@ def test_columns_of_objects_of_all_kinds(quick):
     assert NASClassifier(**quick).fit(array, y).score(array, y) > 0.8
 
 
+def test_numbers_among_many_missing_objects_are_numbers(quick):
+    X, y = learnable()
+    column = pd.Series([None] * 150 + X[150:, 0].tolist(), dtype=object)
+    model = NASClassifier(**quick).fit(pd.DataFrame({"late": column}), y)
+    encoded = model.encode(pd.DataFrame({"late": column}))
+    assert encoded["categorical"].shape == (200, 0)
+    assert encoded["numeric"].shape == (200, 2)  # with an indicator of missing values
+
+
 def test_empty_strings_are_a_category_and_not_missing(quick):
     text = np.array(["", "a"] * 100, dtype=object)
     text[::10] = None
