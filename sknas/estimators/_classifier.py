@@ -21,8 +21,6 @@ from sknas.search import NegativeLogLoss, ScorerReward, SearchStrategy
 from sknas.spaces import SearchSpace
 from sknas.training import CrossEntropy
 
-LABEL_SMOOTHING = 0.05  # raises accuracy; probabilities are corrected for it
-
 
 class NASClassifier(ClassifierMixin, BaseNAS):
     """A classifier that designs its own neural network.
@@ -380,7 +378,7 @@ class NASClassifier(ClassifierMixin, BaseNAS):
         return len(attributes["classes_"])
 
     def _criterion(self) -> nn.Module:
-        return CrossEntropy(LABEL_SMOOTHING)
+        return CrossEntropy()
 
     def _reward(self, attributes: dict):
         if self.scoring is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -169,7 +170,7 @@ class SearchNet(InMemoryNet):
         architectures = self.strategy.ask(self.strategy.samples_per_update)
         architectures.sort(key=self.decisions.indices)
         inputs, target = batch
-        logits = self._predict(architectures, inputs)
+        logits = self._logits(architectures, inputs)
         rewards = self.reward(logits, *target)
         records = {"loss": 0.0, **self.strategy.tell(architectures, rewards)}
         for name, value in records.items():
@@ -182,10 +183,8 @@ class SearchNet(InMemoryNet):
         return {"loss": torch.tensor(records["loss"]), "y_pred": logits}
 
     @torch.no_grad()
-    def _predict(self, architectures: list[Architecture], inputs) -> Tensor:
-        """Give the log-probabilities that architectures predict."""
-        logits = self.module_(**inputs, architectures=architectures)
-        return self.criterion_.correct(logits.log_softmax(dim=-1))
+    def _logits(self, architectures: list[Architecture], inputs) -> Tensor:
+        return self.module_(**inputs, architectures=architectures)
 
     def score(
         self, architectures: list[Architecture], deadline: float | None = None
@@ -212,9 +211,7 @@ class SearchNet(InMemoryNet):
         for first in range(0, len(architectures), N_GROUPS):
             group = architectures[first : first + N_GROUPS]
             logits = predict_logits(
-                lambda _group=group, **rows: self._predict(_group, rows),
-                inputs,
-                self.device,
+                partial(self.module_, architectures=group), inputs, self.device
             )
             rewards.append(self.reward(logits, target.cpu(), weight.cpu()))
             if deadline is not None and time.monotonic() > deadline:

@@ -11,6 +11,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import UndefinedMetricWarning
 from torch import Tensor
 
+from sknas.training import CrossEntropy
+
 
 class NegativeLogLoss:
     """Reward by log-loss, which sees more in a few rows than accuracy does."""
@@ -67,7 +69,7 @@ class ScorerReward:
         rows = np.empty((len(y), 0))
         rewards = []
         for own in logits:
-            probability = own.softmax(dim=-1).cpu().double().numpy()
+            probability = CrossEntropy.log_predict(own).exp().cpu().double().numpy()
             if not np.isfinite(probability).all():  # the network diverged
                 rewards.append(np.nan)
                 continue

@@ -6,8 +6,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-FLOOR = 0.1  # of the share of a class, where a corrected probability is zero
-
 
 class CrossEntropy(nn.Module):
     """Weighted cross-entropy of one or several predictors.
@@ -18,8 +16,7 @@ class CrossEntropy(nn.Module):
     Parameters
     ----------
     label_smoothing : float, default=0.0
-        Share of each label that is spread over all classes while training. What is
-        predicted is corrected for it.
+        Share of each label that is spread over all classes while training.
     """
 
     def __init__(self, label_smoothing: float = 0.0) -> None:
@@ -64,38 +61,18 @@ class CrossEntropy(nn.Module):
         # must pull less than one of heavy rows
         return (loss * weight).mean()
 
-    def log_predict(self, logits: Tensor) -> Tensor:
+    @staticmethod
+    def log_predict(logits: Tensor) -> Tensor:
         """Give log-probabilities (n_rows, n_classes), averaged over predictors."""
         log_probability = F.log_softmax(logits, dim=-1)
-        if logits.ndim == 3:
-            log_n = torch.tensor(float(len(logits))).log().item()
-            log_probability = log_probability.logsumexp(dim=0) - log_n
-        return self.correct(log_probability)
-
-    def predict(self, logits: Tensor) -> Tensor:
-        """Give probabilities (n_rows, n_classes), averaged over predictors."""
-        return self.log_predict(logits).exp()
-
-    def correct(self, log_probability: Tensor) -> Tensor:
-        """Undo the smoothing of labels in what was learnt from them.
-
-        Who learns labels of which a share e is spread over all k classes gives
-        ``(1 - e) p + e / k`` for a probability p. What comes to less than e / k is
-        taken for small, not for negative.
-
-        Parameters
-        ----------
-        log_probability : Tensor of shape (..., n_classes)
-            Log-probabilities of smoothed labels.
-
-        Returns
-        -------
-        log_probability : Tensor of shape (..., n_classes)
-            Log-probabilities of labels.
-        """
-        if self.label_smoothing == 0:
+        if logits.ndim == 2:
             return log_probability
-        spread = self.label_smoothing / log_probability.shape[-1]
-        p = (log_probability.exp() - spread) / (1 - self.label_smoothing)
-        p = (p + (p.square() + (2 * FLOOR * spread) ** 2).sqrt()) / 2
-        return (p / p.sum(dim=-1, keepdim=True)).log()
+        if len(logits) == 1:
+            return log_probability[0]
+        log_n = torch.tensor(float(len(logits))).log().item()
+        return log_probability.logsumexp(dim=0) - log_n
+
+    @classmethod
+    def predict(cls, logits: Tensor) -> Tensor:
+        """Give probabilities (n_rows, n_classes), averaged over predictors."""
+        return cls.log_predict(logits).exp()
