@@ -35,7 +35,7 @@ from sknas.training import (
 )
 
 EPOCHS = 20
-STEP_EPOCHS = 5  # for the time of a step
+STEP_EPOCHS = 20  # so many that the making of a net does not count
 
 
 def timed(function, repeats: int = 5) -> float:
