@@ -34,8 +34,7 @@ from sknas.training import (
     train_network,
 )
 
-EPOCHS = 20
-STEP_EPOCHS = 20  # so many that the making of a net does not count
+EPOCHS = 20  # so many that the making of a net does not count
 
 
 def timed(function, repeats: int = 5) -> float:
@@ -71,12 +70,12 @@ def search_ratios(X, y, seed: int) -> dict[str, float]:
         random_state=seed,
     ).fit(X[:n_rows], y[:n_rows])
     n_epochs = EPOCHS + searched.search_results_["n_epochs"].sum()
-    epoch = alone.refit_time_ / EPOCHS
+    epoch_seconds = alone.refit_time_ / EPOCHS
     shared = sum(epoch["dur"] for epoch in searched.history_)
     return {
-        "(a) search, an epoch": searched.search_time_ / n_epochs / epoch,
-        "shared part": shared / EPOCHS / epoch,
-        "whole search": searched.search_time_ / EPOCHS / epoch,
+        "(a) search, an epoch": searched.search_time_ / n_epochs / epoch_seconds,
+        "shared part": shared / EPOCHS / epoch_seconds,
+        "whole search": searched.search_time_ / EPOCHS / epoch_seconds,
     }
 
 
@@ -87,7 +86,7 @@ def step_ratio(clf: NASClassifier, data: TensorTable, batch_size: int) -> float:
         return copy.deepcopy(clf.net_.module_).requires_grad_(True)
 
     recipe = Recipe(
-        CrossEntropy(), STEP_EPOCHS, batch_size, 0.003, 0.01, "adamw", None, "cpu"
+        CrossEntropy(), EPOCHS, batch_size, 0.003, 0.01, "adamw", None, "cpu"
     )
 
     def managed():
@@ -99,7 +98,7 @@ def step_ratio(clf: NASClassifier, data: TensorTable, batch_size: int) -> float:
             optimizer = torch.optim.AdamW(
                 network.parameters(), lr=0.003, weight_decay=0.01, fused=True
             )
-            for _ in range(STEP_EPOCHS):
+            for _ in range(EPOCHS):
                 for inputs, target in BatchIterator(data, batch_size, shuffle=True):
                     optimizer.zero_grad()
                     criterion(network(**inputs), *target).backward()

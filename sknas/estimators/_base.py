@@ -56,7 +56,7 @@ from sknas.training import (
 SEARCH_EPOCHS = 20
 MAX_EPOCHS = 100
 N_CANDIDATES = 48
-SEARCH_STEPS = 1_500  # at most, by default
+SEARCH_STEPS = 1_500  # at most, by default, in batches of the training
 TRAINING_STEPS = 4_000
 RESERVE = 0.05, 0.5  # share and least seconds of time_limit kept for the end of fit
 

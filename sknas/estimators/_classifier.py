@@ -49,7 +49,7 @@ class NASClassifier(ClassifierMixin, BaseNAS):
 
     search_epochs : int or "auto", default="auto"
         Epochs of the shared parameters. "auto" is 20, fewer where an epoch has
-        more than 75 steps.
+        more than 75 batches.
 
     n_candidates : int or "auto", default="auto"
         How many architectures the strategy proposes in the end, to be ranked on all
@@ -65,7 +65,8 @@ class NASClassifier(ClassifierMixin, BaseNAS):
 
     batch_size : int or "auto", default="auto"
         Rows in a step. "auto" is 32 under 800 rows, 64 under 2,000, 128 under
-        20,000, 256 under 100,000 and 512 above.
+        20,000, 256 under 100,000 and 512 above. The shared parameters take up to
+        twice as many.
 
     lr : float, default=0.003
         Learning rate at the start; it warms up for 20 steps and then falls with the

@@ -24,7 +24,7 @@ from sknas.training import (
     train_network,
 )
 
-N_TRAINED = 8  # candidates of the first round, if they suffice for two for each place
+N_TRAINED = 8  # candidates of the first round; more where more than half would stay
 ROUND_SHARE = 0.03  # of max_epochs, in each round
 SECONDS_SHARE = 0.25  # of the time that is left
 
@@ -113,7 +113,7 @@ def halve(
     """
     recipe = problem.recipe
     n_epochs = max(1, round(ROUND_SHARE * recipe.max_epochs))
-    sizes = round_sizes(len(candidates), n_best)[: recipe.max_epochs // n_epochs]
+    sizes = _round_sizes(len(candidates), n_best)[: recipe.max_epochs // n_epochs]
     n_trainings = sum(sizes)
     needed = epoch_seconds * n_trainings * n_epochs
     if not sizes or needed / 2 > progress.time_left() * SECONDS_SHARE:
@@ -162,7 +162,7 @@ def halve(
         progress.stopped = True
 
 
-def round_sizes(n_candidates: int, n_best: int) -> list[int]:
+def _round_sizes(n_candidates: int, n_best: int) -> list[int]:
     """Give the number of candidates that each round trains, until the best are left."""
     sizes = []
     size = min(max(N_TRAINED, 2 * n_best), n_candidates)

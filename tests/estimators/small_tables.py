@@ -17,6 +17,3 @@ def refuses(quick, X, y, error=ValueError, match=None):
     with pytest.raises(error, match=match):
         model.fit(X, y)
     assert not hasattr(model, "classes_") and not hasattr(model, "networks_")
-
-
-# What cannot be learnt from is refused, and says why.

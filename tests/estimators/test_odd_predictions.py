@@ -1,3 +1,5 @@
+"""What comes at prediction may differ from what came at fit."""
+
 import numpy as np
 import pandas as pd
 import pytest

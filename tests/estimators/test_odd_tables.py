@@ -1,3 +1,5 @@
+"""What is odd, yet can be learnt from, is."""
+
 from decimal import Decimal
 
 import numpy as np
@@ -294,6 +296,3 @@ def test_classes_that_the_held_back_rows_lack_are_no_trouble_for_a_scorer(
     X, _ = learnable(30)
     y = np.array([0] * 24 + [1] * 4 + [2] * 2)
     assert NASClassifier(**quick, scoring=scoring).fit(X, y).score(X, y) > 0.5
-
-
-# What comes at prediction may differ from what came at fit.

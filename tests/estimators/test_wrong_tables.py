@@ -1,3 +1,5 @@
+"""What cannot be learnt from is refused, and says why."""
+
 import datetime
 
 import numpy as np
@@ -171,6 +173,3 @@ def test_a_lazy_frame_is_refused(quick):
     X, y = learnable()
     frame = pl.DataFrame(X).lazy()
     refuses(quick, frame, y, (TypeError, ValueError), None)
-
-
-# What is odd, yet can be learnt from, is.

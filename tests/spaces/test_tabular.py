@@ -25,11 +25,6 @@ from sknas import Architecture, DataSpec, TabularSpace
 from sknas.training import count_parameters, private_random_state
 
 
-@pytest.fixture(params=list(SPECS))
-def spec(request):
-    return SPECS[request.param]
-
-
 class TestOptions:
     def test_the_default_architecture_takes_the_first_options(self):
         default = SPACE.default_architecture()

@@ -8,7 +8,6 @@ from small_tabular import (
     N_ROWS,
     OPTIONS,
     SPACE,
-    SPECS,
     assert_same,
     changed,
     draw,
@@ -19,11 +18,6 @@ from small_tabular import (
 
 from sknas import Architecture, TabularSpace
 from sknas.training import private_random_state
-
-
-@pytest.fixture(params=list(SPECS))
-def spec(request):
-    return SPECS[request.param]
 
 
 class TestSupernetAndNetworkAgree:
