@@ -88,7 +88,7 @@ class TabularSpace(SearchSpace):
         dropouts: tuple[float, ...] = (0.1, 0.0, 0.3),
         depths: tuple[int, ...] = (3, 1, 2, 4),
         activations: tuple[str, ...] = ("relu", "silu", "selu", "tanh", "identity"),
-        widths: tuple[int, ...] = (128, 64, 192),
+        widths: tuple[int, ...] = (128, 64, 96),
         skips: tuple[bool, ...] = (False, True),
         n_heads: int = 4,
     ) -> None:
