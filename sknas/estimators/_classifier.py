@@ -88,7 +88,7 @@ class NASClassifier(ClassifierMixin, BaseNAS):
         no longer falls, and keep the weights of the best epoch. If not, the found
         networks train for `max_epochs` on all rows.
 
-    n_iter_no_change : int, default=12
+    n_iter_no_change : int, default=8
         Epochs without improvement before `early_stopping` stops.
 
     scoring : str, callable or None, default=None
@@ -215,7 +215,7 @@ class NASClassifier(ClassifierMixin, BaseNAS):
         optimizer: str = "adamw",
         validation_fraction: float = 0.2,
         early_stopping: bool = True,
-        n_iter_no_change: int = 12,
+        n_iter_no_change: int = 8,
         scoring=None,
         class_weight: dict | str | None = None,
         time_limit: float | None = None,
