@@ -83,7 +83,7 @@ def step_ratio(clf: NASClassifier, data: TensorTable, batch_size: int) -> float:
     """Measure (b), on the best network found."""
 
     def build():
-        return copy.deepcopy(clf.net_.module_).requires_grad_(True)
+        return copy.deepcopy(clf.net_.module_).requires_grad_(True).train()
 
     recipe = Recipe(
         CrossEntropy(), EPOCHS, batch_size, 0.003, 0.01, "adamw", None, "cpu"
