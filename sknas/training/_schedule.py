@@ -27,17 +27,24 @@ class TimeBudget:
 
     least_steps : int, default=0
         Steps without which a training is not worth its while.
+
+    is_optional : bool, default=False
+        Whether a training that will not come to `least_steps` ends as soon as that
+        is known, and leaves its time to others.
     """
 
     seconds: float
     limit: float = 0.0
     least_steps: int = 0
+    is_optional: bool = False
 
     def used(self, elapsed: float, step: int) -> float:
         """Give the share of the budget that was used in some time and steps."""
         seconds = self.seconds
         if step >= MEASURED_STEPS:
             needed = self.least_steps * elapsed / step
+            if self.is_optional and needed > max(seconds, self.limit):
+                return 1.0
             seconds = max(seconds, min(needed, self.limit))
         return elapsed / max(seconds, 1e-9)
 

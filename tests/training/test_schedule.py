@@ -59,6 +59,12 @@ class TestTimeBudget:
         assert TimeBudget(4.0, 16.0, 20).used(10.0, 10) == pytest.approx(10 / 16)
         assert TimeBudget(40.0, 100.0, 20).used(10.0, 10) == pytest.approx(0.25)
 
+    def test_an_optional_training_gives_up_once_it_knows_that_it_is_too_short(self):
+        budget = TimeBudget(4.0, least_steps=20, is_optional=True)
+        assert budget.used(2.0, 1) == pytest.approx(0.5)
+        assert budget.used(2.0, 5) >= 1
+        assert budget.used(0.9, 5) == pytest.approx(0.9 / 4)
+
     def test_a_few_steps_do_not_tell_yet_how_long_one_takes(self):
         assert TimeBudget(4.0, 100.0, 20).used(2.0, 1) == pytest.approx(0.5)
 
