@@ -17,7 +17,7 @@ from skorch import NeuralNetClassifier
 from skorch.callbacks import EarlyStopping
 from torch import nn
 
-from sknas import NASClassifier
+from sknas import NASClassifier, TabularSpace
 
 
 def encode():
@@ -86,11 +86,22 @@ def mlp_search(X, y, seed: int):
     return make_pipeline(encode(), search)
 
 
+def default_architecture(X, y, seed: int):
+    """Make the space's plain default architecture, without search."""
+    plain = TabularSpace().default_architecture()
+    return NASClassifier(architecture=plain, random_state=seed)
+
+
+def limited(seconds: float):
+    """Make NASClassifier with a time limit."""
+    return lambda X, y, seed: NASClassifier(time_limit=seconds, random_state=seed)
+
+
 def pytabkit(name: str):
-    """Make one of pytabkit's networks (extra "benchmark")."""
+    """Make one of pytabkit's networks (extra "peers")."""
 
     def make(X, y, seed: int):
-        from pytabkit.models import sklearn as models
+        from pytabkit.models.sklearn import sklearn_interfaces as models
 
         classifier = getattr(models, name)
         return classifier(device="cpu", n_threads=1, random_state=seed)
@@ -103,6 +114,8 @@ MODELS = {
     "sknas_random": lambda X, y, seed: NASClassifier(
         strategy="random", random_state=seed
     ),
+    "sknas_default": default_architecture,
+    **{f"sknas_{seconds}s": limited(seconds) for seconds in (5, 10, 30, 60)},
     "logreg": lambda X, y, seed: make_pipeline(
         encode(), LogisticRegression(max_iter=1000)
     ),
