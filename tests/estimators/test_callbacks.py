@@ -346,4 +346,4 @@ def test_cross_validation_in_processes_with_callbacks(tiny):
     monitor = callback.ScoringMonitor(scoring="accuracy")
     tiny.set_callbacks(monitor)
     scores = cross_val_score(tiny, X, y, cv=2, n_jobs=2)
-    assert scores.mean() > 0.7
+    np.testing.assert_array_equal(scores, cross_val_score(tiny, X, y, cv=2))
