@@ -48,7 +48,7 @@ def measure(
     X, y = make_data(n_rows + N_TEST, n_features, n_classes)
     torch.set_num_threads(1)
     # torch's late imports
-    NASClassifier(search_epochs=1, max_epochs=1, n_candidates=2).fit(X[:99], y[:99] > 1)
+    NASClassifier(search_epochs=1, max_epochs=1).fit(X[:20], np.arange(20) % 2)
     gc.collect()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / GIGABYTE
     started = time.perf_counter()
@@ -96,7 +96,11 @@ def main() -> None:
     parser.add_argument("--plot", type=Path, default=Path("growth.png"))
     arguments = parser.parse_args()
     sizes = [
-        *(("rows", n, 50, 2, None) for n in (1000, 10_000, 100_000)),
+        *(
+            ("rows", n, 50, 2, None)
+            for n in (1000, 10_000, 100_000)
+            if n < arguments.most_rows
+        ),
         ("rows", arguments.most_rows, 50, 2, arguments.time_limit),
         *(("features", 3000, n, 2, None) for n in (10, 100, 500, 2000)),
         *(("classes", 10_000, 20, n, None) for n in (2, 10, 30, 100)),

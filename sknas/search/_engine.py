@@ -124,7 +124,7 @@ def search(
         progress,
         fitted,
         callbacks,
-        None if np.isinf(seconds) else seconds * SECONDS_SHARES[0],
+        seconds * SECONDS_SHARES[0],
     )
     durations = [epoch["dur"] for epoch in net.history if "dur" in epoch]
     proposals = [problem.space.default_architecture()]
@@ -182,7 +182,7 @@ def _train_shared(
     progress: Progress,
     fitted: Callable,
     callbacks: list,
-    seconds: float | None,
+    seconds: float,
 ) -> SearchNet:
     """Alternate the two phases; see :class:`SearchNet`."""
     recipe = problem.recipe
@@ -196,10 +196,8 @@ def _train_shared(
     batch_size = min(BATCH_FACTOR * recipe.batch_size, n_rows // LEAST_STEPS)
     batch_size = max(recipe.batch_size, batch_size)
     n_steps = len(BatchIterator(problem.train, batch_size))
-    budget = None
-    if seconds is not None:
-        least_steps = min(LEAST_EPOCHS, search_epochs) * n_steps
-        budget = TimeBudget(seconds, least_steps=least_steps, is_optional=True)
+    least_steps = min(LEAST_EPOCHS, search_epochs) * n_steps
+    budget = TimeBudget(seconds, least_steps=least_steps, is_optional=True)
     schedule = Schedule(search_epochs * n_steps, budget=budget)
     progress.begin("search", search_epochs)
     strategy.initialize(decisions, random_state)

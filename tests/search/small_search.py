@@ -91,3 +91,8 @@ def make_net(problem, strategy=None, reward=None, valid=None, max_epochs=6, **kw
             **optimizer_arguments("adamw", 0.0),
             **kwargs,
         )
+
+
+def flat(module):
+    """Give all parameters of a module as one vector."""
+    return torch.cat([p.detach().flatten() for p in module.parameters()])

@@ -6,16 +6,10 @@ import numpy as np
 import pytest
 import torch
 from skorch.callbacks import Callback
-from small_search import make_problem
 
 from sknas import ENAS, Architecture, RandomSearch
 from sknas.search import search
 from sknas.training import Progress, load_weights
-
-
-@pytest.fixture
-def problem():
-    return make_problem()
 
 
 def run(problem, strategy=None, seed=0, **kwargs):
@@ -180,6 +174,21 @@ class TestProgress:
         assert len(result.architectures) == 1
         assert np.isfinite(rewards_of(problem, result)).all()
         assert not result.table["trained"].any()
+
+    def test_a_search_without_time_for_three_epochs_gives_way_at_once(self, problem):
+        class Slow(Callback):
+            n_steps = 0
+
+            def on_batch_begin(self, net, training=False, **kwargs):
+                self.n_steps += training
+                time.sleep(0.06)
+
+        # 0.6 seconds for the shared part: ten steps, but three epochs have twelve
+        slow = Slow()
+        progress = Progress(time.monotonic() + 2.0)
+        result = run(problem, progress=progress, callbacks=[slow])
+        assert slow.n_steps == 5
+        assert result.architectures == [problem.space.default_architecture()]
 
     def test_a_deadline_in_the_past_gives_something_usable(self, problem):
         result = run(problem, progress=Progress(time.monotonic() - 1.0))

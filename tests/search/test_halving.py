@@ -8,16 +8,10 @@ import pytest
 import torch
 from sklearn.base import clone
 from skorch.callbacks import Callback
-from small_search import make_problem
 
 from sknas import Architecture
 from sknas.search._halving import Candidate, halve, results_table
 from sknas.training import Progress, TrainedNetwork, count_parameters, load_weights
-
-
-@pytest.fixture
-def problem():
-    return make_problem()
 
 
 class Listener:
