@@ -175,19 +175,20 @@ class TestProgress:
         assert np.isfinite(rewards_of(problem, result)).all()
         assert not result.table["trained"].any()
 
-    def test_a_search_without_time_for_three_epochs_gives_way_at_once(self, problem):
+    def test_a_search_without_time_for_three_epochs_gives_way_at_once(
+        self, problem, monkeypatch
+    ):
         class Slow(Callback):
-            n_steps = 0
+            seconds = 0.0  # by a clock that only these steps move
 
             def on_batch_begin(self, net, training=False, **kwargs):
-                self.n_steps += training
-                time.sleep(0.06)
+                self.seconds += 0.06 * training
 
-        # 0.6 seconds for the shared part: ten steps, but three epochs have twelve
         slow = Slow()
-        progress = Progress(time.monotonic() + 2.0)
-        result = run(problem, progress=progress, callbacks=[slow])
-        assert slow.n_steps == 5
+        monkeypatch.setattr(time, "monotonic", lambda: slow.seconds)
+        # 0.6 seconds for the shared part: ten steps, but three epochs have twelve
+        result = run(problem, progress=Progress(2.0), callbacks=[slow])
+        assert slow.seconds == pytest.approx(5 * 0.06)
         assert result.architectures == [problem.space.default_architecture()]
 
     def test_a_deadline_in_the_past_gives_something_usable(self, problem):
