@@ -2,7 +2,7 @@
 
 from sknas._version import __version__
 from sknas.architecture import Architecture, Decision, Decisions
-from sknas.estimators import NASClassifier
+from sknas.estimators import NASClassifier, NASRegressor
 from sknas.search import ENAS, RandomSearch, SearchStrategy
 from sknas.spaces import DataSpec, SearchSpace, TabularSpace
 
@@ -13,6 +13,7 @@ __all__ = [
     "Decision",
     "Decisions",
     "NASClassifier",
+    "NASRegressor",
     "RandomSearch",
     "SearchSpace",
     "SearchStrategy",

@@ -1,6 +1,6 @@
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sknas import NASClassifier
+from sknas import NASClassifier, NASRegressor
 
 
 @parametrize_with_checks(
@@ -8,6 +8,7 @@ from sknas import NASClassifier
         NASClassifier(),
         NASClassifier(strategy="random"),
         NASClassifier(ensemble_size=1, search_epochs=3, n_candidates=4, max_epochs=30),
+        NASRegressor(),
     ]
 )
 def test_it_keeps_the_contract_of_scikit_learn(estimator, check):

@@ -1,5 +1,6 @@
 """The scikit-learn face of sknas."""
 
 from sknas.estimators._classifier import NASClassifier
+from sknas.estimators._regressor import NASRegressor
 
-__all__ = ["NASClassifier"]
+__all__ = ["NASClassifier", "NASRegressor"]

@@ -77,6 +77,16 @@ class BaseNAS(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
     def _encode_y(self, y: np.ndarray) -> tuple[np.ndarray, dict]:
         """Give targets for networks, and the attributes that lead back from them."""
 
+    def _scale_y(
+        self, target: np.ndarray, weight: np.ndarray
+    ) -> tuple[np.ndarray, dict]:
+        """Give the targets of distinct rows as networks learn them, and attributes."""
+        return target, {}
+
+    @abstractmethod
+    def _strata(self, target: np.ndarray) -> np.ndarray:
+        """Give class numbers, to be spread evenly over the parts held back."""
+
     @abstractmethod
     def _weigh(
         self, target: np.ndarray, weight: np.ndarray, attributes: dict
@@ -94,6 +104,14 @@ class BaseNAS(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
     @abstractmethod
     def _reward(self, attributes: dict):
         """Give what the search rewards."""
+
+    def __sklearn_tags__(self):
+        """Tell scikit-learn what the estimator accepts."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.categorical = True
+        tags.input_tags.string = True
+        return tags
 
     # From the user's data to tensors.
 
@@ -197,13 +215,17 @@ class BaseNAS(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             "_spec": spec,
             "_device": device,
         }
+        target, scale = self._scale_y(target, weight)
+        attributes |= scale
         data = FitData(
             TensorTable(
                 {n: torch.from_numpy(a) for n, a in encoder.transform(columns).items()},
                 torch.from_numpy(target),
                 torch.from_numpy(weight.astype(np.float32)),
             ).to(device),
-            held_back_shares(target, copies, is_common, self._n_parts(), rng),
+            held_back_shares(
+                self._strata(target), copies, is_common, self._n_parts(), rng
+            ),
         )
         n_phases = 3 if given is None else 1
         sklearn_callbacks = listen(self, n_phases, X, y, sample_weight)
@@ -334,14 +356,14 @@ class BaseNAS(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         check_is_fitted(self)
         return self._encoder.transform(self._read_X(X, reset=False))
 
-    def _predict_log(self, X) -> torch.Tensor:
-        """Give each network's log-predictions: (n_networks, n_rows, n_outputs)."""
+    def _predict_each(self, X) -> torch.Tensor:
+        """Give each network's joint answer: (n_networks, n_rows, n_outputs)."""
         inputs = {name: torch.from_numpy(a) for name, a in self.encode(X).items()}
         criterion = self._criterion()
         with single_thread(self._device):
             return torch.stack(
                 [
-                    criterion.log_predict(
+                    criterion.join(
                         predict_logits(network, inputs, self._device).double()
                     )
                     for network in self.networks_

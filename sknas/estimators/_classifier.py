@@ -17,7 +17,7 @@ from torch import nn
 from sknas.architecture import Architecture
 from sknas.estimators._base import BaseNAS
 from sknas.estimators._sklearn_callbacks import with_callbacks
-from sknas.search import NegativeLogLoss, ScorerReward, SearchStrategy
+from sknas.search import ClassifierReward, NegativeLoss, SearchStrategy
 from sknas.spaces import SearchSpace
 from sknas.training import CrossEntropy
 
@@ -289,7 +289,7 @@ class NASClassifier(ClassifierMixin, BaseNAS):
         probability : ndarray of shape (n_samples, n_classes)
             Probabilities in the order of `classes_`, averaged over the networks.
         """
-        probability = self._predict_log(X).exp().mean(dim=0).numpy()
+        probability = self._predict_each(X).exp().mean(dim=0).numpy()
         return probability / probability.sum(axis=1, keepdims=True)
 
     def predict_log_proba(self, X) -> np.ndarray:
@@ -323,14 +323,6 @@ class NASClassifier(ClassifierMixin, BaseNAS):
         best = self.predict_proba(X).argmax(axis=1)
         return self.classes_[best]
 
-    def __sklearn_tags__(self):
-        """Tell scikit-learn what the classifier accepts."""
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        tags.input_tags.categorical = True
-        tags.input_tags.string = True
-        return tags
-
     def _check_y(self, y) -> np.ndarray:
         y = column_or_1d(y, warn=True)
         if y.dtype.kind == "f":
@@ -354,6 +346,9 @@ class NASClassifier(ClassifierMixin, BaseNAS):
                 )
         target = encoder.transform(y).astype(np.int64)
         return target, {"classes_": classes}
+
+    def _strata(self, target: np.ndarray) -> np.ndarray:
+        return target
 
     def _weigh(
         self, target: np.ndarray, weight: np.ndarray, attributes: dict
@@ -383,6 +378,6 @@ class NASClassifier(ClassifierMixin, BaseNAS):
 
     def _reward(self, attributes: dict):
         if self.scoring is None:
-            return NegativeLogLoss()
+            return NegativeLoss(self._criterion())
         scorer = self.scoring if callable(self.scoring) else get_scorer(self.scoring)
-        return ScorerReward(scorer, attributes["classes_"])
+        return ClassifierReward(scorer, attributes["classes_"])

@@ -16,7 +16,7 @@ from skorch.callbacks import Callback
 from sknas.architecture import Architecture
 from sknas.search import STRATEGIES, SearchStrategy
 from sknas.spaces import SPACES, SearchSpace, TabularSpace
-from sknas.training import OPTIMIZERS, can_compute
+from sknas.training import OPTIMIZERS, REGRESSION_LOSSES, can_compute
 
 
 def _is_integer(value: object) -> bool:
@@ -86,6 +86,14 @@ RULES: dict[str, tuple[str, Callable[[object], bool]]] = {
     "early_stopping": ("True or False", _flag),
     "n_iter_no_change": ("an integer from 1 up", _count),
     "scoring": ("None, a callable or the name of a scikit-learn scorer", _is_scoring),
+    "loss": (
+        f"one of {sorted(REGRESSION_LOSSES)}",
+        lambda v: isinstance(v, str) and v in REGRESSION_LOSSES,
+    ),
+    "quantile": (
+        "None or a number between 0 and 1, both excluded",
+        lambda v: v is None or (_is_number(v) and 0 < v < 1),
+    ),
     "class_weight": (
         'None, "balanced" or a dictionary from class to weight',
         lambda v: (
@@ -136,7 +144,8 @@ def check_parameters(estimator) -> None:
         If a parameter is none of what it must be. The message names it, tells what
         it must be, and what it was.
     """
-    for name, value in estimator.get_params(deep=False).items():
+    parameters = estimator.get_params(deep=False)
+    for name, value in parameters.items():
         if name in RULES:
             rule, is_right = RULES[name]
             if not is_right(value):
@@ -144,8 +153,14 @@ def check_parameters(estimator) -> None:
                     f"The {name!r} parameter of {type(estimator).__name__} must be "
                     f"{rule}. Got {value!r} instead."
                 )
-    if estimator.class_weight and isinstance(estimator.class_weight, dict):
-        for label, weight in estimator.class_weight.items():
+    if parameters.get("loss") == "quantile" and parameters["quantile"] is None:
+        raise ValueError(
+            f"The 'quantile' parameter of {type(estimator).__name__} must be set, to a "
+            'number between 0 and 1, where loss="quantile".'
+        )
+    class_weight = parameters.get("class_weight")
+    if isinstance(class_weight, dict):
+        for label, weight in class_weight.items():
             if not _is_number(weight) or weight < 0:
                 raise ValueError(
                     f"The 'class_weight' parameter of {type(estimator).__name__} must "

@@ -115,7 +115,7 @@ def common_rows(keys: np.ndarray, copies: np.ndarray, n_parts: int) -> np.ndarra
 
 
 def held_back_shares(
-    target: np.ndarray,
+    strata: np.ndarray,
     copies: np.ndarray,
     is_common: np.ndarray,
     n_parts: int,
@@ -125,7 +125,7 @@ def held_back_shares(
 
     Parameters
     ----------
-    target : ndarray of shape (n_rows,)
+    strata : ndarray of int, of shape (n_rows,)
         Class numbers.
 
     copies : ndarray of int, of shape (n_rows,)
@@ -148,19 +148,19 @@ def held_back_shares(
         always trained on. Where that leaves nothing to hold back, there is one part,
         of everything.
     """
-    counts = np.bincount(target[~is_common], minlength=target.max() + 1)
-    rows = np.flatnonzero((counts[target] > 1) & ~is_common)
+    counts = np.bincount(strata[~is_common], minlength=strata.max() + 1)
+    rows = np.flatnonzero((counts[strata] > 1) & ~is_common)
     if len(rows) < 2 and not is_common.any():
-        return [np.ones(len(target), dtype=np.float32)]
-    shares = np.zeros((n_parts, len(target)), dtype=np.float32)
+        return [np.ones(len(strata), dtype=np.float32)]
+    shares = np.zeros((n_parts, len(strata)), dtype=np.float32)
     if len(rows) >= 2:
-        n_folds = max(2, min(n_parts, np.bincount(target[rows]).max()))
+        n_folds = max(2, min(n_parts, np.bincount(strata[rows]).max()))
         folds = StratifiedKFold(n_folds, shuffle=True, random_state=random_state)
         with warnings.catch_warnings():
             # of classes with fewer rows than folds: some parts are without them
             warnings.simplefilter("ignore", UserWarning)
             for share, (_, held) in zip(
-                shares, folds.split(rows, target[rows]), strict=False
+                shares, folds.split(rows, strata[rows]), strict=False
             ):
                 share[rows[held]] = 1
     rows = np.flatnonzero(is_common)

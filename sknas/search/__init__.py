@@ -4,7 +4,7 @@ from sknas.search._enas import ENAS
 from sknas.search._engine import SearchResult, search
 from sknas.search._halving import Problem
 from sknas.search._random import RandomSearch
-from sknas.search._reward import NegativeLogLoss, ScorerReward
+from sknas.search._reward import ClassifierReward, NegativeLoss, RegressorReward
 from sknas.search._strategy import SearchStrategy
 
 STRATEGIES: dict[str, type[SearchStrategy]] = {"enas": ENAS, "random": RandomSearch}
@@ -12,10 +12,11 @@ STRATEGIES: dict[str, type[SearchStrategy]] = {"enas": ENAS, "random": RandomSea
 __all__ = [
     "ENAS",
     "STRATEGIES",
-    "NegativeLogLoss",
+    "ClassifierReward",
+    "NegativeLoss",
     "Problem",
     "RandomSearch",
-    "ScorerReward",
+    "RegressorReward",
     "SearchResult",
     "SearchStrategy",
     "search",

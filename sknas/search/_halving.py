@@ -177,7 +177,7 @@ def _own_score(problem: Problem, network: nn.Module) -> float:
     inputs, (target, weight) = problem.valid[:]
     network = network.to(problem.recipe.device)
     logits = predict_logits(network, inputs, problem.recipe.device)
-    joint = problem.recipe.criterion.log_predict(logits).unsqueeze(0)
+    joint = problem.recipe.criterion.join(logits).unsqueeze(0)
     return float(problem.reward(joint, target.cpu(), weight.cpu())[0])
 
 

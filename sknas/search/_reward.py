@@ -4,42 +4,103 @@ from __future__ import annotations
 
 import inspect
 import warnings
+from abc import ABCMeta, abstractmethod
 from collections.abc import Callable
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.exceptions import UndefinedMetricWarning
 from torch import Tensor
 
-from sknas.training import CrossEntropy
+from sknas.training import Criterion
 
 
-class NegativeLogLoss:
-    """Reward by log-loss, which sees more in a few rows than accuracy does."""
+class NegativeLoss:
+    """Reward by the loss that is trained on.
 
-    def __call__(self, logits: Tensor, target: Tensor, weight: Tensor) -> np.ndarray:
+    For classifiers that is the log-loss, which sees more in a few rows than accuracy
+    does.
+
+    Parameters
+    ----------
+    criterion : Criterion
+        The loss.
+    """
+
+    def __init__(self, criterion: Criterion) -> None:
+        self.criterion = criterion
+
+    def __call__(self, outputs: Tensor, target: Tensor, weight: Tensor) -> np.ndarray:
         """Give the reward of each architecture.
 
         Parameters
         ----------
-        logits : Tensor of shape (n_architectures, n_rows, n_classes)
-            Their logits on the same rows.
+        outputs : Tensor of shape (n_architectures, n_rows, n_outputs)
+            Their outputs on the same rows.
 
-        target, weight : Tensor of shape (n_rows,)
-            The rows' class numbers and weights.
+        target : Tensor of shape (n_rows, ...)
+            The rows' targets.
+
+        weight : Tensor of shape (n_rows,)
+            The rows' weights.
 
         Returns
         -------
         rewards : ndarray of shape (n_architectures,)
-            Negative weighted means of the log-loss.
+            Negative weighted means of the loss.
         """
-        rows = target.view(1, -1, 1).expand(len(logits), -1, 1)
-        log_probability = logits.log_softmax(dim=2).gather(2, rows)[..., 0]
-        return (log_probability @ weight / weight.sum()).cpu().double().numpy()
+        losses = self.criterion.row_losses(outputs, target)
+        return -(losses @ weight / weight.sum()).cpu().double().numpy()
 
 
-class ScorerReward:
+class ScorerReward(metaclass=ABCMeta):
     """Reward by a scikit-learn scorer.
+
+    Parameters
+    ----------
+    scorer : callable
+        What :func:`sklearn.metrics.get_scorer` gives.
+    """
+
+    def __init__(self, scorer: Callable) -> None:
+        self.scorer = scorer
+        # a scorer of the user's own may be any callable(estimator, X, y)
+        parameters = inspect.signature(scorer).parameters
+        self.takes_weights = "sample_weight" in parameters
+
+    def __call__(self, outputs: Tensor, target: Tensor, weight: Tensor) -> np.ndarray:
+        """Give the reward of each architecture; see :class:`NegativeLoss`."""
+        target = target.cpu().numpy()
+        y = self._targets(target)
+        weight = weight.cpu().numpy()
+        arguments = {}
+        if self.takes_weights and np.ptp(weight) > 0:
+            arguments["sample_weight"] = weight
+        rows = np.empty((len(y), 0))
+        rewards = []
+        for own in outputs:
+            own = own.cpu().double()
+            if not own.isfinite().all():  # the network diverged
+                rewards.append(np.nan)
+                continue
+            with warnings.catch_warnings():
+                # of classes that a network never predicts, as many do at first
+                warnings.simplefilter("ignore", UndefinedMetricWarning)
+                answers = self._answers(own, target)
+                rewards.append(self.scorer(answers, rows, y, **arguments))
+        return np.array(rewards, dtype=np.float64)
+
+    @abstractmethod
+    def _targets(self, target: np.ndarray) -> np.ndarray:
+        """Give the targets as the user knows them."""
+
+    @abstractmethod
+    def _answers(self, outputs: Tensor, target: np.ndarray) -> BaseEstimator:
+        """Give an estimator that gives a network's answers, for a scorer to judge."""
+
+
+class ClassifierReward(ScorerReward):
+    """Reward of classifiers by a scorer.
 
     Parameters
     ----------
@@ -51,41 +112,47 @@ class ScorerReward:
     """
 
     def __init__(self, scorer: Callable, classes: np.ndarray) -> None:
-        self.scorer = scorer
+        super().__init__(scorer)
         self.classes = classes
-        # a scorer of the user's own may be any callable(estimator, X, y)
-        parameters = inspect.signature(scorer).parameters
-        self.takes_weights = "sample_weight" in parameters
 
-    def __call__(self, logits: Tensor, target: Tensor, weight: Tensor) -> np.ndarray:
-        """Give the reward of each architecture; see :class:`NegativeLogLoss`."""
-        y = self.classes[target.cpu().numpy()]
+    def _targets(self, target: np.ndarray) -> np.ndarray:
+        return self.classes[target]
+
+    def _answers(self, outputs: Tensor, target: np.ndarray) -> BaseEstimator:
         # scorers want no classes that the rows lack
-        present = np.unique(target.cpu().numpy())
-        weight = weight.cpu().numpy()
-        arguments = {}
-        if self.takes_weights and np.ptp(weight) > 0:
-            arguments["sample_weight"] = weight
-        rows = np.empty((len(y), 0))
-        rewards = []
-        for own in logits:
-            probability = CrossEntropy.log_predict(own).exp().cpu().double().numpy()
-            if not np.isfinite(probability).all():  # the network diverged
-                rewards.append(np.nan)
-                continue
-            probability = np.maximum(probability[:, present], 1e-12)
-            probability /= probability.sum(axis=1, keepdims=True)
-            answers = _Answers(self.classes[present], probability)
-            with warnings.catch_warnings():
-                # of classes that a network never predicts, as many do at first
-                warnings.simplefilter("ignore", UndefinedMetricWarning)
-                rewards.append(self.scorer(answers, rows, y, **arguments))
-        return np.array(rewards, dtype=np.float64)
+        present = np.unique(target)
+        probability = outputs.softmax(dim=-1).numpy()
+        probability = np.maximum(probability[:, present], 1e-12)
+        probability /= probability.sum(axis=1, keepdims=True)
+        return _ClassifierAnswers(self.classes[present], probability)
 
 
-class _Answers(ClassifierMixin, BaseEstimator):
-    """A classifier that gives known answers, for a scorer to judge."""
+class RegressorReward(ScorerReward):
+    """Reward of regressors by a scorer.
 
+    Parameters
+    ----------
+    scorer : callable
+        What :func:`sklearn.metrics.get_scorer` gives.
+
+    unscale : callable
+        Gives numbers in the user's units, from targets or outputs.
+    """
+
+    def __init__(
+        self, scorer: Callable, unscale: Callable[[np.ndarray], np.ndarray]
+    ) -> None:
+        super().__init__(scorer)
+        self.unscale = unscale
+
+    def _targets(self, target: np.ndarray) -> np.ndarray:
+        return self.unscale(target)
+
+    def _answers(self, outputs: Tensor, target: np.ndarray) -> BaseEstimator:
+        return _RegressorAnswers(self.unscale(outputs.numpy()))
+
+
+class _ClassifierAnswers(ClassifierMixin, BaseEstimator):
     def __init__(self, classes: np.ndarray, probability: np.ndarray) -> None:
         self.classes_ = classes
         self.probability = probability
@@ -95,3 +162,11 @@ class _Answers(ClassifierMixin, BaseEstimator):
 
     def predict(self, X) -> np.ndarray:
         return self.classes_[self.probability.argmax(axis=1)]
+
+
+class _RegressorAnswers(RegressorMixin, BaseEstimator):
+    def __init__(self, values: np.ndarray) -> None:
+        self.values = values
+
+    def predict(self, X) -> np.ndarray:
+        return self.values

@@ -1,6 +1,11 @@
 """Training, under skorch, of the shared network and of stand-alone networks."""
 
-from sknas.training._criterion import CrossEntropy
+from sknas.training._criterion import (
+    REGRESSION_LOSSES,
+    Criterion,
+    CrossEntropy,
+    RegressionLoss,
+)
 from sknas.training._data import Batch, BatchIterator, TensorTable
 from sknas.training._ensemble import train_ensemble
 from sknas.training._isolation import can_compute, private_random_state, single_thread
@@ -33,14 +38,17 @@ from sknas.training._train import (
 
 __all__ = [
     "OPTIMIZERS",
+    "REGRESSION_LOSSES",
     "Batch",
     "BatchIterator",
+    "Criterion",
     "CrossEntropy",
     "InMemoryNet",
     "Listener",
     "Progress",
     "ProgressBars",
     "Recipe",
+    "RegressionLoss",
     "ReportEpochs",
     "Schedule",
     "StopTraining",

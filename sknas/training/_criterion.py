@@ -2,39 +2,32 @@
 
 from __future__ import annotations
 
+from abc import ABCMeta, abstractmethod
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-class CrossEntropy(nn.Module):
-    """Weighted cross-entropy of one or several predictors.
+class Criterion(nn.Module, metaclass=ABCMeta):
+    """Weighted loss of one or several predictors.
 
     While training, each predictor is judged alone and the losses are averaged, so
-    that the predictors stay different; otherwise their mean probability is judged.
-
-    Parameters
-    ----------
-    label_smoothing : float, default=0.0
-        Share of each label that is spread over all classes while training.
+    that the predictors stay different; otherwise their joint answer is judged.
     """
 
-    def __init__(self, label_smoothing: float = 0.0) -> None:
-        super().__init__()
-        self.label_smoothing = label_smoothing
-
-    def forward(self, logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    def forward(self, outputs: Tensor, target: Tensor, weight: Tensor) -> Tensor:
         """Give the loss.
 
         Parameters
         ----------
-        logits : Tensor of shape (n_heads, n_rows, n_classes) or (n_rows, n_classes)
+        outputs : Tensor of shape (n_heads, n_rows, n_outputs) or (n_rows, n_outputs)
             What a network gives.
 
-        target : Tensor of shape (n_rows,) or (n_heads, n_rows)
-            Class numbers.
+        target : Tensor of shape (n_rows, ...) or (n_heads, n_rows, ...)
+            The rows' targets.
 
-        weight : Tensor of the target's shape
+        weight : Tensor of shape (n_rows,) or (n_heads, n_rows)
             Weights of the rows.
 
         Returns
@@ -42,37 +35,122 @@ class CrossEntropy(nn.Module):
         loss : Tensor of shape ()
             The weighted mean; in training, over the number of rows.
         """
-        if not self.training:
-            log_probability = self.log_predict(logits)
-            loss = F.nll_loss(log_probability, target, reduction="none")
-            return (loss * weight).sum() / weight.sum()
-        if logits.ndim == 2:
-            logits = logits.unsqueeze(0)
-        target, weight = (
-            t.expand(logits.shape[:2]).flatten() for t in (target, weight)
-        )
-        loss = F.cross_entropy(
-            logits.flatten(0, 1),
-            target,
-            reduction="none",
-            label_smoothing=self.label_smoothing,
-        )
-        # over the number of rows, not the sum of weights: a batch of light rows
-        # must pull less than one of heavy rows
-        return (loss * weight).mean()
+        if self.training:
+            # over the number of rows, not the sum of weights: a batch of light rows
+            # must pull less than one of heavy rows
+            return (self.row_losses(outputs, target) * weight).mean()
+        loss = self.row_losses(self.join(outputs), target)
+        return (loss * weight).sum() / weight.sum()
+
+    @abstractmethod
+    def row_losses(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Give each row's loss by each predictor.
+
+        Parameters
+        ----------
+        outputs : Tensor of shape (..., n_rows, n_outputs)
+            What predictors give, or :meth:`join` made of it.
+
+        target : Tensor of shape (n_rows, ...) or (..., n_rows, ...)
+            The targets: for all predictors the same, or for each its own.
+
+        Returns
+        -------
+        losses : Tensor of shape (..., n_rows)
+            The losses.
+        """
 
     @staticmethod
-    def log_predict(logits: Tensor) -> Tensor:
-        """Give log-probabilities (n_rows, n_classes), averaged over predictors."""
-        log_probability = F.log_softmax(logits, dim=-1)
-        if logits.ndim == 2:
+    @abstractmethod
+    def join(outputs: Tensor) -> Tensor:
+        """Give the joint answer of a network's predictors.
+
+        Parameters
+        ----------
+        outputs : Tensor of shape (n_heads, n_rows, n_outputs) or (n_rows, n_outputs)
+            What a network gives.
+
+        Returns
+        -------
+        joint : Tensor of shape (n_rows, n_outputs)
+            One answer for each row.
+        """
+
+    @classmethod
+    @abstractmethod
+    def predict(cls, outputs: Tensor) -> Tensor:
+        """Give what skorch's `predict_proba` answers: (n_rows, n_outputs)."""
+
+
+class CrossEntropy(Criterion):
+    """Cross-entropy of classifiers, whose probabilities are averaged."""
+
+    def row_losses(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Give each row's cross-entropy; see the base class."""
+        target = target.expand(outputs.shape[:-1])
+        loss = F.cross_entropy(
+            outputs.flatten(0, -2), target.flatten(), reduction="none"
+        )
+        return loss.view(target.shape)
+
+    @staticmethod
+    def join(outputs: Tensor) -> Tensor:
+        """Give the logarithms of the mean probabilities; see the base class."""
+        log_probability = F.log_softmax(outputs, dim=-1)
+        if outputs.ndim == 2:
             return log_probability
-        if len(logits) == 1:
+        if len(outputs) == 1:
             return log_probability[0]
-        log_n = torch.tensor(float(len(logits))).log().item()
+        log_n = torch.tensor(float(len(outputs))).log().item()
         return log_probability.logsumexp(dim=0) - log_n
 
     @classmethod
-    def predict(cls, logits: Tensor) -> Tensor:
-        """Give probabilities (n_rows, n_classes), averaged over predictors."""
-        return cls.log_predict(logits).exp()
+    def predict(cls, outputs: Tensor) -> Tensor:
+        """Give probabilities, averaged over predictors; see the base class."""
+        return cls.join(outputs).exp()
+
+
+def _pinball(error: Tensor, quantile: float) -> Tensor:
+    return torch.maximum(quantile * error, (quantile - 1) * error)
+
+
+REGRESSION_LOSSES = {
+    "squared_error": lambda error, quantile: error.square(),
+    "absolute_error": lambda error, quantile: error.abs(),
+    "quantile": _pinball,
+}
+
+
+class RegressionLoss(Criterion):
+    """Loss of numbers, averaged over outputs. Predictors' answers are averaged.
+
+    Parameters
+    ----------
+    loss : {"squared_error", "absolute_error", "quantile"}, default="squared_error"
+        The loss of an output; "quantile" is the pinball loss.
+
+    quantile : float or None, default=None
+        Which quantile "quantile" is to predict.
+    """
+
+    def __init__(
+        self, loss: str = "squared_error", quantile: float | None = None
+    ) -> None:
+        super().__init__()
+        self.loss = loss
+        self.quantile = quantile
+
+    def row_losses(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Give each row's loss; see the base class."""
+        losses = REGRESSION_LOSSES[self.loss](target - outputs, self.quantile)
+        return losses.mean(dim=-1)
+
+    @staticmethod
+    def join(outputs: Tensor) -> Tensor:
+        """Give the mean answer; see the base class."""
+        return outputs if outputs.ndim == 2 else outputs.mean(dim=0)
+
+    @classmethod
+    def predict(cls, outputs: Tensor) -> Tensor:
+        """Give the mean answer; see the base class."""
+        return cls.join(outputs)

@@ -5,7 +5,7 @@ import torch
 from skorch.dataset import Dataset
 
 from sknas import ENAS, DataSpec, TabularSpace
-from sknas.search import NegativeLogLoss, Problem
+from sknas.search import NegativeLoss, Problem
 from sknas.search._net import SearchNet
 from sknas.training import (
     BatchIterator,
@@ -50,7 +50,7 @@ def make_problem():
         spec=DataSpec(2, 3, (2,), quantiles),
         train=make_table(64, seed=0),
         valid=make_table(50, seed=1),
-        reward=NegativeLogLoss(),
+        reward=NegativeLoss(CrossEntropy()),
         recipe=Recipe(
             criterion=CrossEntropy(),
             max_epochs=50,
@@ -75,7 +75,7 @@ def make_net(problem, strategy=None, reward=None, valid=None, max_epochs=6, **kw
             CrossEntropy(),
             decisions=decisions,
             strategy=strategy,
-            reward=reward or NegativeLogLoss(),
+            reward=reward or NegativeLoss(CrossEntropy()),
             dataset_valid=problem.valid if valid is None else valid,
             random_state=np.random.RandomState(0),
             max_epochs=max_epochs,

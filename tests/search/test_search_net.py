@@ -7,8 +7,9 @@ from skorch.callbacks import Callback
 from small_search import flat, make_table
 
 from sknas import ENAS, RandomSearch
-from sknas.search import NegativeLogLoss
+from sknas.search import NegativeLoss
 from sknas.search._net import N_GROUPS, REWARD_ROWS
+from sknas.training import CrossEntropy
 
 
 class Snapshots(Callback):
@@ -42,8 +43,9 @@ class Passes:
         self.seen.append((module.training, torch.is_grad_enabled(), kwargs))
 
 
-class CountingReward(NegativeLogLoss):
+class CountingReward(NegativeLoss):
     def __init__(self):
+        super().__init__(CrossEntropy())
         self.rewards = []
 
     def __call__(self, logits, target, weight):
@@ -289,7 +291,7 @@ class TestScore:
         net.module_.eval()
         with torch.no_grad():
             logits = net.module_(**valid.inputs, architectures=architectures)
-        expected = NegativeLogLoss()(logits, valid.target, valid.weight)
+        expected = NegativeLoss(CrossEntropy())(logits, valid.target, valid.weight)
         np.testing.assert_allclose(scores, expected, rtol=1e-5)
 
     def test_it_is_that_of_the_stand_alone_networks(self, make_net, problem):
@@ -303,5 +305,5 @@ class TestScore:
             valid = problem.valid
             with torch.no_grad():
                 logits = network(**valid.inputs)
-            reward = NegativeLogLoss()(logits, valid.target, valid.weight)
+            reward = NegativeLoss(CrossEntropy())(logits, valid.target, valid.weight)
             assert score == pytest.approx(reward.item(), rel=1e-4)

@@ -8,8 +8,9 @@ import torch
 from skorch.callbacks import Callback, Checkpoint, GradientNormClipping
 from small_search import flat
 
-from sknas.search import NegativeLogLoss
+from sknas.search import NegativeLoss
 from sknas.search._net import SearchNet
+from sknas.training import CrossEntropy
 
 
 class Dump(Callback):
@@ -107,11 +108,11 @@ class TestCallbacks:
         assert len(net.history) == 3
 
     def test_ctrl_c_in_a_step_of_the_policy_is_the_users_too(self, make_net, problem):
-        class Interrupted(NegativeLogLoss):
+        class Interrupted(NegativeLoss):
             def __call__(self, *args):
                 raise KeyboardInterrupt
 
-        net = make_net(reward=Interrupted()).fit(problem.train)
+        net = make_net(reward=Interrupted(CrossEntropy())).fit(problem.train)
         assert len(net.history) == 2  # the first epoch after the warm-up
         assert net.interrupted_
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import log_loss
+from sklearn.metrics import log_loss, mean_pinball_loss
 from torch.nn import functional as F
 
-from sknas.training import CrossEntropy
+from sknas.training import CrossEntropy, RegressionLoss
 
 N_HEADS, N_ROWS, N_CLASSES = 3, 10, 4
 
@@ -33,13 +33,6 @@ class TestEvaluation:
         criterion = CrossEntropy().eval()
         one, other = (criterion(logits, TARGET, w) for w in (WEIGHT, 7 * WEIGHT))
         torch.testing.assert_close(one, other)
-
-    def test_labels_are_not_smoothed(self, logits):
-        one, other = (
-            CrossEntropy(smoothing).eval()(logits, TARGET, WEIGHT)
-            for smoothing in (0.0, 0.3)
-        )
-        assert one == other
 
 
 class TestTraining:
@@ -70,12 +63,6 @@ class TestTraining:
         light, heavy = (criterion(logits, TARGET, w * WEIGHT) for w in (0.5, 2.0))
         torch.testing.assert_close(4 * light, heavy)
 
-    def test_labels_are_smoothed_by_the_given_share(self, logits):
-        loss = CrossEntropy(0.2)(logits[0], TARGET, torch.ones(N_ROWS))
-        soft = 0.8 * F.one_hot(TARGET, N_CLASSES) + 0.2 / N_CLASSES
-        expected = -(soft * logits[0].log_softmax(dim=1)).sum(dim=1).mean()
-        torch.testing.assert_close(loss, expected)
-
     def test_each_predictor_may_have_rows_of_its_own(self, logits):
         criterion = CrossEntropy()
         target = torch.stack([TARGET, TARGET.flip(0), TARGET.roll(1)])
@@ -99,7 +86,7 @@ class TestPredictions:
     def test_probabilities_are_averaged_over_predictors(self, logits):
         expected = logits.softmax(dim=2).mean(dim=0)
         torch.testing.assert_close(CrossEntropy.predict(logits), expected)
-        torch.testing.assert_close(CrossEntropy.log_predict(logits), expected.log())
+        torch.testing.assert_close(CrossEntropy.join(logits), expected.log())
 
     def test_one_predictor_is_itself_with_and_without_its_axis(self, logits):
         for given in (logits[0], logits[:1]):
@@ -108,7 +95,60 @@ class TestPredictions:
             )
 
     def test_extreme_logits_give_finite_losses(self, logits):
-        log_probability = CrossEntropy.log_predict(1e4 * logits)
+        log_probability = CrossEntropy.join(1e4 * logits)
         assert log_probability.isfinite().all()
         loss = CrossEntropy().eval()(1e4 * logits, TARGET, WEIGHT)
         assert np.isfinite(loss.item())
+
+
+class TestRegressionLoss:
+    @pytest.fixture
+    def target(self):
+        return torch.randn(
+            N_ROWS, N_CLASSES, generator=torch.Generator().manual_seed(1)
+        )
+
+    LOSSES = {
+        "squared_error": lambda error: error**2,
+        "absolute_error": np.abs,
+        "quantile": lambda error: np.where(error > 0, 0.8 * error, -0.2 * error),
+    }
+
+    @pytest.mark.parametrize("loss", list(LOSSES))
+    def test_it_judges_the_mean_of_the_predictors(self, logits, target, loss):
+        value = RegressionLoss(loss, 0.8).eval()(logits, target, WEIGHT)
+        error = (target - logits.mean(dim=0)).numpy()
+        rows = self.LOSSES[loss](error).mean(axis=1)
+        assert value.item() == pytest.approx(np.average(rows, weights=WEIGHT), rel=1e-5)
+
+    @pytest.mark.parametrize("loss", list(LOSSES))
+    def test_in_training_each_predictor_is_judged_alone(self, logits, target, loss):
+        criterion = RegressionLoss(loss, 0.8)
+        together = criterion(logits, target, WEIGHT)
+        alone = torch.stack([criterion(head, target, WEIGHT) for head in logits])
+        torch.testing.assert_close(together, alone.mean())
+
+    def test_each_predictor_may_have_rows_of_its_own(self, logits, target):
+        criterion = RegressionLoss()
+        targets = torch.stack([target, target.flip(0), target.roll(1)])
+        weights = torch.stack([WEIGHT, WEIGHT.flip(0), WEIGHT.roll(1)])
+        alone = [criterion(*own) for own in zip(logits, targets, weights, strict=True)]
+        torch.testing.assert_close(
+            criterion(logits, targets, weights), torch.stack(alone).mean()
+        )
+
+    def test_the_pinball_loss_is_least_at_the_quantile(self):
+        numbers = torch.linspace(0, 1, 101).unsqueeze(1)
+        criterion = RegressionLoss("quantile", 0.9)
+        losses = [
+            criterion(torch.full((101, 1), guess), numbers, torch.ones(101)).item()
+            for guess in (0.8, 0.9, 1.0)
+        ]
+        assert np.argmin(losses) == 1
+        expected = mean_pinball_loss(numbers, np.full((101, 1), 0.9), alpha=0.9)
+        assert losses[1] == pytest.approx(expected, rel=1e-5)
+
+    def test_predictions_are_the_mean_of_the_predictors(self, logits):
+        expected = logits.mean(dim=0)
+        torch.testing.assert_close(RegressionLoss.predict(logits), expected)
+        torch.testing.assert_close(RegressionLoss.predict(logits[0]), logits[0])

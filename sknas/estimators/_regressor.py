@@ -1,0 +1,381 @@
+"""The regressor."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+
+import numpy as np
+from sklearn.base import RegressorMixin
+from sklearn.metrics import get_scorer
+from sklearn.utils import check_array
+
+from sknas.architecture import Architecture
+from sknas.estimators._base import BaseNAS
+from sknas.estimators._sklearn_callbacks import with_callbacks
+from sknas.estimators._target_scale import (
+    mean_and_spread,
+    quantile_and_range,
+    unscale,
+)
+from sknas.search import NegativeLoss, RegressorReward, SearchStrategy
+from sknas.spaces import SearchSpace
+from sknas.training import RegressionLoss
+
+N_STRATA = 10  # of targets by their size, each spread evenly over the parts held back
+
+
+class NASRegressor(RegressorMixin, BaseNAS):
+    """A regressor that designs its own neural network.
+
+    `fit` runs efficient neural architecture search (ENAS): networks of many designs
+    train together on shared parameters while a strategy learns which designs do
+    well on held-back rows; the best designs are then trained from scratch, each
+    with another part of the rows held back, and their predictions are averaged.
+
+    Numbers may be of any scale, values may be missing, and columns of strings,
+    booleans and categories are taken as they are: nothing needs preprocessing. Targets
+    may be of any scale too; several are learnt by one network.
+
+    Parameters
+    ----------
+    search_space : {"auto", "tabular"} or SearchSpace, default="auto"
+        What can be built. "auto" chooses by the shape of `X`; for tables that is
+        "tabular", see :class:`sknas.TabularSpace`.
+
+    loss : {"squared_error", "absolute_error", "quantile"}, default="squared_error"
+        What is made small: the first predicts means, the second medians, the third
+        the quantile given by `quantile`.
+
+    quantile : float or None, default=None
+        Which quantile ``loss="quantile"`` predicts, from 0 to 1, both excluded.
+
+    strategy : {"enas", "random"} or SearchStrategy, default="enas"
+        How it is searched, see :class:`sknas.ENAS` and :class:`sknas.RandomSearch`.
+        The parameters of an object can be set as ``strategy__...``.
+
+    architecture : Architecture, str or list of them, default=None
+        Train this architecture, given as itself or as its JSON, and do not search.
+        Of a list, each is trained.
+
+    search_epochs : int or "auto", default="auto"
+        Epochs of the shared parameters. "auto" is 20, fewer where an epoch has
+        more than 75 batches.
+
+    n_candidates : int or "auto", default="auto"
+        How many architectures the strategy proposes in the end, to be ranked on all
+        held-back rows. "auto" is 48.
+
+    ensemble_size : int, default=4
+        How many of the best architectures are trained and averaged. With 1 the
+        result is one plain network.
+
+    max_epochs : int or "auto", default="auto"
+        Most epochs for which a found network is trained. "auto" is 100, fewer where
+        an epoch has more than 40 steps.
+
+    batch_size : int or "auto", default="auto"
+        Rows in a step. "auto" is 32 under 800 rows, 64 under 2,000, 128 under
+        20,000, 256 under 100,000 and 512 above. The shared parameters take up to
+        twice as many.
+
+    lr : float, default=0.003
+        Learning rate at the start; it warms up for 20 steps and then falls with the
+        square root of what is left of the training.
+
+    weight_decay : float, default=0.01
+        Weight decay of the optimizer.
+
+    optimizer : {"adamw", "adam", "sgd"}, default="adamw"
+        The optimizer. "sgd" has Nesterov momentum 0.9.
+
+    validation_fraction : float, default=0.2
+        About which part of the rows is held back, to judge architectures and to
+        stop training. The rows are cut into ``round(1 / validation_fraction)``
+        parts with the targets spread evenly; each network holds back another one.
+
+    early_stopping : bool, default=True
+        Whether to stop a network's training when its loss on the held-back rows
+        no longer falls, and keep the weights of the best epoch. If not, the found
+        networks train for `max_epochs` on all rows.
+
+    n_iter_no_change : int, default=8
+        Epochs without improvement before `early_stopping` stops.
+
+    scoring : str, callable or None, default=None
+        What the search rewards: a scikit-learn scorer or its name. None is the
+        negative `loss`. A callable of your own gets a regressor that knows its
+        answers, an `X` of rows without columns, and `y`.
+
+    time_limit : float or None, default=None
+        Seconds for all of `fit`. The best found in time is trained in time.
+
+    checkpoint : str, path or None, default=None
+        A folder in which the progress of `fit` is kept: what the search found, and
+        each trained network. A fit that was killed goes on from there when it is
+        called again with the same data and parameters. The progress is removed when
+        `fit` is complete. Load progress only from folders that you trust: it is
+        pickled.
+
+    callbacks : list of skorch.callbacks.Callback or None, default=None
+        Callbacks of skorch that see the nets of the search and of all trainings.
+
+    verbose : int, default=0
+        1 shows progress bars of the search, the candidates and the training.
+
+    device : str, default="auto"
+        Where to compute: "cpu", "cuda", ...; "auto" is a GPU if there is one.
+
+    n_jobs : int or None, default=None
+        How many networks to train at the same time, in processes, as in joblib.
+
+    random_state : int, RandomState instance or None, default=None
+        Decides all randomness. With an integer, `fit` gives the same model, bit for
+        bit, on the same CPU.
+
+    warm_start : bool, default=False
+        Whether another `fit` goes on from the last one: the same architectures
+        train on from their weights, without search. There must be as many targets.
+
+    Attributes
+    ----------
+    n_outputs_ : int
+        Number of targets.
+
+    architecture_ : Architecture
+        The architecture of the network that did best on its held-back rows.
+
+    architectures_ : list of Architecture
+        The architectures of all networks.
+
+    networks_ : list of torch.nn.Module
+        The trained networks, in evaluation mode.
+
+    net_ : skorch.NeuralNet
+        The skorch net of the best network, with the history of its training.
+
+    search_results_ : dict of str to ndarray
+        What was ranked, a row for each architecture, best first; it loads into a
+        DataFrame as `cv_results_` does. The columns: `rank`; `architecture`, as
+        JSON; `decision_...`, the options chosen; `shared_score`, the reward with
+        shared parameters; `trained`, whether weights of its own were trained;
+        `score`, the reward with those; `n_epochs`, `n_parameters` and `fit_time` in
+        seconds. Empty if there was no search.
+
+    history_ : list of dict
+        The search, epoch by epoch: `train_loss` of the shared parameters, and
+        `controller_reward`, `controller_entropy`, ... of a strategy that learns.
+
+    search_time_, refit_time_ : float
+        Seconds of the search with its candidates, and of the final training.
+
+    n_iter_ : int
+        Epochs for which the best network was trained.
+
+    n_features_in_ : int
+        Number of columns seen in `fit`.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, if `X` had names that are all strings.
+
+    See Also
+    --------
+    sklearn.neural_network.MLPRegressor : One network, designed by hand.
+
+    Notes
+    -----
+    Integer weights are the same as repeated rows, exactly, and the order of the rows
+    does not matter: equal rows are merged, and all are sorted, before anything else.
+
+    For the squared error, targets are centered and scaled by their mean and standard
+    deviation inside, for the other losses by a quantile and the interquartile range.
+
+    On a CPU, `fit` and `predict` let torch use one thread, since more make networks
+    of this size slower; use `n_jobs`, here or around, to use more cores.
+
+    References
+    ----------
+    H. Pham, M. Guan, B. Zoph, Q. Le, J. Dean, "Efficient Neural Architecture Search
+    via Parameter Sharing", ICML 2018.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sknas import NASRegressor
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> reg = NASRegressor(max_epochs=20, random_state=0).fit(X, y)
+    >>> reg.score(X, y) > 0.4
+    True
+    >>> "width_1" in reg.architecture_
+    True
+    """
+
+    def __init__(
+        self,
+        search_space: str | SearchSpace = "auto",
+        *,
+        loss: str = "squared_error",
+        quantile: float | None = None,
+        strategy: str | SearchStrategy = "enas",
+        architecture: Architecture | str | list | None = None,
+        search_epochs: int | str = "auto",
+        n_candidates: int | str = "auto",
+        ensemble_size: int = 4,
+        max_epochs: int | str = "auto",
+        batch_size: int | str = "auto",
+        lr: float = 0.003,
+        weight_decay: float = 0.01,
+        optimizer: str = "adamw",
+        validation_fraction: float = 0.2,
+        early_stopping: bool = True,
+        n_iter_no_change: int = 8,
+        scoring=None,
+        time_limit: float | None = None,
+        checkpoint: str | os.PathLike | None = None,
+        callbacks: list | None = None,
+        verbose: int = 0,
+        device: str = "auto",
+        n_jobs: int | None = None,
+        random_state=None,
+        warm_start: bool = False,
+    ) -> None:
+        self.search_space = search_space
+        self.loss = loss
+        self.quantile = quantile
+        self.strategy = strategy
+        self.architecture = architecture
+        self.search_epochs = search_epochs
+        self.n_candidates = n_candidates
+        self.ensemble_size = ensemble_size
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.optimizer = optimizer
+        self.validation_fraction = validation_fraction
+        self.early_stopping = early_stopping
+        self.n_iter_no_change = n_iter_no_change
+        self.scoring = scoring
+        self.time_limit = time_limit
+        self.checkpoint = checkpoint
+        self.callbacks = callbacks
+        self.verbose = verbose
+        self.device = device
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.warm_start = warm_start
+
+    @with_callbacks
+    def fit(self, X, y, sample_weight=None) -> NASRegressor:
+        """Search for architectures and train the best.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame} of shape (n_samples, n_features)
+            The table. Columns of a DataFrame that hold strings, booleans or
+            categories are taken as categories, and so are columns of an array of
+            objects that are not all numbers. Missing values may stay.
+
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            The targets.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples. An integer weight is the same as so many copies.
+
+        Returns
+        -------
+        self : NASRegressor
+            The fitted regressor.
+        """
+        return self._fit(X, y, sample_weight)
+
+    def predict(self, X) -> np.ndarray:
+        """Predict the targets.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame} of shape (n_samples, n_features)
+            The table.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            The predictions, averaged over the networks; of the shape that `y` had.
+        """
+        mean = self._predict_each(X).mean(dim=0).numpy()
+        return unscale(mean, self._scale, self._is_flat)
+
+    def __sklearn_tags__(self):
+        """Tell scikit-learn what the regressor accepts."""
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+    def _check_y(self, y) -> np.ndarray:
+        y = check_array(
+            y, ensure_2d=False, dtype=None, ensure_all_finite=False, input_name="y"
+        )
+        if y.dtype.kind not in "biuf":
+            try:
+                if y.dtype.kind in "mM":
+                    raise TypeError("they are dates or durations")
+                y = y.astype(np.float64)
+            except (TypeError, ValueError) as error:
+                raise ValueError(
+                    f"The targets y of {type(self).__name__} must be numbers: {error}. "
+                    "Labels are for NASClassifier."
+                ) from None
+        return check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
+
+    def _encode_y(self, y: np.ndarray) -> tuple[np.ndarray, dict]:
+        target = y.reshape(len(y), -1)
+        n_outputs = target.shape[1]
+        if self.warm_start and self._is_fitted() and n_outputs != self.n_outputs_:
+            raise ValueError(
+                f"warm_start needs as many targets as the last fit, {self.n_outputs_}, "
+                f"but y has {n_outputs}."
+            )
+        return target, {"n_outputs_": n_outputs, "_is_flat": y.ndim == 1}
+
+    def _scale_y(
+        self, target: np.ndarray, weight: np.ndarray
+    ) -> tuple[np.ndarray, dict]:
+        if self.warm_start and self._is_fitted():
+            scale = self._scale
+        elif self.loss == "squared_error":
+            scale = mean_and_spread(target, weight)
+        else:
+            level = self.quantile if self.loss == "quantile" else 0.5
+            scale = quantile_and_range(target, weight, level)
+        center, spread = scale
+        # a constant is learnt as zeros
+        scaled = (target - center) / np.where(spread > 0, spread, 1.0)
+        return scaled.astype(np.float32), {"_scale": scale}
+
+    def _strata(self, target: np.ndarray) -> np.ndarray:
+        n_rows = len(target)
+        n_strata = max(1, min(N_STRATA, n_rows // self._n_parts()))
+        order = np.argsort(target.mean(axis=1), kind="stable")
+        strata = np.empty(n_rows, dtype=np.int64)
+        strata[order] = np.arange(n_rows) * n_strata // n_rows
+        return strata
+
+    def _weigh(
+        self, target: np.ndarray, weight: np.ndarray, attributes: dict
+    ) -> np.ndarray:
+        return weight
+
+    def _n_outputs(self, attributes: dict) -> int:
+        return attributes["n_outputs_"]
+
+    def _criterion(self) -> RegressionLoss:
+        return RegressionLoss(self.loss, self.quantile)
+
+    def _reward(self, attributes: dict):
+        if self.scoring is None:
+            return NegativeLoss(self._criterion())
+        scorer = self.scoring if callable(self.scoring) else get_scorer(self.scoring)
+        in_units = partial(
+            unscale, scale=attributes["_scale"], is_flat=attributes["_is_flat"]
+        )
+        return RegressorReward(scorer, in_units)
