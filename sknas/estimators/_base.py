@@ -47,6 +47,7 @@ from sknas.training import (
     Recipe,
     TensorTable,
     TrainedNetwork,
+    ensemble_weights,
     noting_interrupts,
     predict_logits,
     private_random_state,
@@ -308,6 +309,7 @@ class BaseNAS(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         return {
             "architectures_": architectures[: len(trained)],
             "architecture_": architectures[best],
+            "ensemble_weights_": ensemble_weights(trained),
             "search_results_": found.table if found else {},
             "history_": found.history if found else [],
             "search_time_": found.seconds if found else 0.0,
@@ -357,7 +359,7 @@ class BaseNAS(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         return self._encoder.transform(self._read_X(X, reset=False))
 
     def _predict_each(self, X) -> torch.Tensor:
-        """Give each network's joint answer: (n_networks, n_rows, n_outputs)."""
+        """Give each network's answer: (n_networks, n_rows, n_outputs)."""
         inputs = {name: torch.from_numpy(a) for name, a in self.encode(X).items()}
         criterion = self._criterion()
         with single_thread(self._device):
@@ -369,6 +371,11 @@ class BaseNAS(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
                     for network in self.networks_
                 ]
             )
+
+    def _average(self, answers: torch.Tensor) -> np.ndarray:
+        """Give the networks' weighted mean answer: (n_rows, n_outputs)."""
+        weights = torch.from_numpy(self.ensemble_weights_)
+        return torch.tensordot(weights, answers, dims=1).numpy()
 
     # Persistence: numpy arrays and plain Python; see _state.py.
 

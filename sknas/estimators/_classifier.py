@@ -143,6 +143,10 @@ class NASClassifier(ClassifierMixin, BaseNAS):
     networks_ : list of torch.nn.Module
         The trained networks, in evaluation mode.
 
+    ensemble_weights_ : ndarray of shape (n_networks,)
+        How much each network counts in predictions: the less, the greater its loss
+        on its held-back rows was.
+
     net_ : skorch.NeuralNet
         The skorch net of the best network, with the history of its training.
 
@@ -289,7 +293,7 @@ class NASClassifier(ClassifierMixin, BaseNAS):
         probability : ndarray of shape (n_samples, n_classes)
             Probabilities in the order of `classes_`, averaged over the networks.
         """
-        probability = self._predict_each(X).exp().mean(dim=0).numpy()
+        probability = self._average(self._predict_each(X).exp())
         return probability / probability.sum(axis=1, keepdims=True)
 
     def predict_log_proba(self, X) -> np.ndarray:

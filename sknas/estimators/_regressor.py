@@ -151,6 +151,10 @@ class NASRegressor(RegressorMixin, BaseNAS):
     networks_ : list of torch.nn.Module
         The trained networks, in evaluation mode.
 
+    ensemble_weights_ : ndarray of shape (n_networks,)
+        How much each network counts in predictions: the less, the greater its loss
+        on its held-back rows was.
+
     net_ : skorch.NeuralNet
         The skorch net of the best network, with the history of its training.
 
@@ -302,7 +306,7 @@ class NASRegressor(RegressorMixin, BaseNAS):
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
             The predictions, averaged over the networks; of the shape that `y` had.
         """
-        mean = self._predict_each(X).mean(dim=0).numpy()
+        mean = self._average(self._predict_each(X))
         return unscale(mean, self._scale, self._is_flat)
 
     def __sklearn_tags__(self):

@@ -175,6 +175,7 @@ class FitRun:
             "architecture_": members[0][0],
             "architectures_": [architecture for architecture, _ in members],
             "networks_": networks,
+            "ensemble_weights_": np.full(len(networks), 1 / len(networks)),
             "_weights": None,
             "_history": [],
             "_best": 0,

@@ -7,7 +7,7 @@ from sknas.training._criterion import (
     RegressionLoss,
 )
 from sknas.training._data import Batch, BatchIterator, TensorTable
-from sknas.training._ensemble import train_ensemble
+from sknas.training._ensemble import ensemble_weights, train_ensemble
 from sknas.training._isolation import can_compute, private_random_state, single_thread
 from sknas.training._net import (
     OPTIMIZERS,
@@ -59,6 +59,7 @@ __all__ = [
     "Weights",
     "can_compute",
     "count_parameters",
+    "ensemble_weights",
     "load_weights",
     "network_weights",
     "noting_interrupts",

@@ -22,6 +22,30 @@ from sknas.training._train import (
 )
 
 LEAST_EPOCHS = 10  # of a network, at the cost of those that would follow
+LEAST_LOSS = 0.1  # of the mean loss, added to each: none is taken to be perfect
+
+
+def ensemble_weights(members: list[TrainedNetwork]) -> np.ndarray:
+    """Give the weights by which networks are averaged.
+
+    They fall with the square of the loss on held-back rows: a network whose training
+    went wrong, or whose design does not suit the data, counts for little.
+
+    Parameters
+    ----------
+    members : list of TrainedNetwork
+        The networks.
+
+    Returns
+    -------
+    weights : ndarray of shape (n_members,)
+        Weights that add up to one, equal ones where a loss is not known.
+    """
+    loss = -np.array([member.score for member in members])
+    if not np.isfinite(loss).all() or loss.mean() == 0:
+        return np.full(len(members), 1 / len(members))
+    weights = (loss / loss.mean() + LEAST_LOSS) ** -2
+    return weights / weights.sum()
 
 
 def train_ensemble(

@@ -74,7 +74,7 @@ def test_predicting_twice_gives_the_same_bits_and_changes_nothing(
     assert all(vars(fitted_digits)[name] is before[name] for name in before)
 
 
-def test_the_ensemble_is_the_mean_of_its_networks(fitted_digits, digits):
+def test_the_ensemble_is_the_weighted_mean_of_its_networks(fitted_digits, digits):
     import torch
 
     X = digits[1]
@@ -84,9 +84,10 @@ def test_the_ensemble_is_the_mean_of_its_networks(fitted_digits, digits):
         assert not network.training
         logits = network(**inputs).double()
         probability = logits.softmax(dim=-1)
-        parts.append(probability.mean(dim=0) if logits.ndim == 3 else probability)
+        joint = probability.mean(dim=0) if logits.ndim == 3 else probability
+        parts.append(joint.numpy())
     np.testing.assert_allclose(
-        torch.stack(parts).mean(dim=0).numpy(),
+        np.average(parts, axis=0, weights=fitted_digits.ensemble_weights_),
         fitted_digits.predict_proba(X),
         atol=1e-6,
     )

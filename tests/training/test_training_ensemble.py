@@ -9,7 +9,14 @@ from joblib import parallel_config
 from skorch.callbacks import Callback
 from small_training import SmallNet, make_recipe, make_table
 
-from sknas.training import Progress, load_weights, network_weights, train_ensemble
+from sknas.training import (
+    Progress,
+    TrainedNetwork,
+    ensemble_weights,
+    load_weights,
+    network_weights,
+    train_ensemble,
+)
 
 
 @pytest.fixture
@@ -148,3 +155,30 @@ def test_one_network_comes_out_even_if_the_time_is_over(run):
 def test_time_that_suffices_gives_all_networks(run):
     members = run(progress=Progress(time.monotonic() + 1e6))
     assert [member.n_epochs for member in members] == [5, 5, 5]
+
+
+class TestWeights:
+    def weights(self, *losses):
+        return ensemble_weights([TrainedNetwork({}, score=-loss) for loss in losses])
+
+    def test_they_fall_with_the_square_of_the_loss(self):
+        weights = self.weights(0.2, 0.4, 0.4)
+        assert weights.sum() == pytest.approx(1)
+        assert weights[1] == weights[2]
+        # a tenth of the mean loss is added to each
+        mean = 1 / 3
+        ratio = (0.4 + 0.1 * mean) ** 2 / (0.2 + 0.1 * mean) ** 2
+        assert weights[0] / weights[1] == pytest.approx(ratio)
+
+    def test_the_unit_of_the_loss_does_not_matter(self):
+        np.testing.assert_allclose(
+            self.weights(1, 2, 5), self.weights(1e-9, 2e-9, 5e-9)
+        )
+
+    @pytest.mark.parametrize("losses", [(0, 0, 0), (np.nan, 0.1, 5), (np.inf, 0.1, 1)])
+    def test_they_are_equal_where_losses_tell_nothing(self, losses):
+        np.testing.assert_array_equal(self.weights(*losses), np.full(3, 1 / 3))
+
+    def test_no_network_is_taken_to_be_perfect(self):
+        weights = self.weights(0.0, 0.1, 0.1)
+        assert 0.001 < weights[1] < 0.5 < weights[0] < 1
