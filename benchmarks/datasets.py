@@ -14,20 +14,22 @@ BUNDLED = {
     "digits": datasets.load_digits,
     "iris": datasets.load_iris,
     "wine": datasets.load_wine,
+    "diabetes": datasets.load_diabetes,
 }
+BUNDLED_REGRESSION = ["diabetes"]
 MAX_ROWS = 3000  # in each of train and test part
 
 
-def names(folder: Path | None) -> list[str]:
-    """List the classification tables: scikit-learn's, then the folder's."""
-    found = list(BUNDLED)
+def names(folder: Path | None, task: str = "classification") -> list[str]:
+    """List the tables of a task: scikit-learn's, then the folder's."""
+    is_regression = task == "regression"
+    found = [n for n in BUNDLED if (n in BUNDLED_REGRESSION) == is_regression]
     if folder is not None:
         described = json.loads((folder / "datasets.json").read_text())
         found += [
             name
             for name, about in described.items()
-            if about.get("task") == "classification"
-            and str(about.get("file", "")).endswith(".csv")
+            if about.get("task") == task and str(about.get("file", "")).endswith(".csv")
         ]
     return found
 
@@ -45,9 +47,9 @@ def load(name: str, folder: Path | None) -> tuple[pd.DataFrame, pd.Series]:
     return X.astype({column: "category" for column in text}), y
 
 
-def split(X: pd.DataFrame, y: pd.Series, seed: int) -> tuple:
-    """Split three to one, stratified, with at most `MAX_ROWS` rows in each part."""
+def split(X: pd.DataFrame, y: pd.Series, seed: int, stratify: bool = True) -> tuple:
+    """Split three to one, with at most `MAX_ROWS` rows in each part."""
     X_train, X_test, y_train, y_test = train_test_split(
-        X, y, test_size=0.25, stratify=y, random_state=seed
+        X, y, test_size=0.25, stratify=y if stratify else None, random_state=seed
     )
     return X_train[:MAX_ROWS], X_test[:MAX_ROWS], y_train[:MAX_ROWS], y_test[:MAX_ROWS]

@@ -6,18 +6,21 @@ import numpy as np
 import torch
 from scipy.stats import loguniform
 from sklearn.compose import make_column_selector, make_column_transformer
-from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+)
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import RandomizedSearchCV
-from sklearn.neural_network import MLPClassifier
+from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 from skorch import NeuralNetClassifier
 from skorch.callbacks import EarlyStopping
 from torch import nn
 
-from sknas import NASClassifier, TabularSpace
+from sknas import NASClassifier, NASRegressor, TabularSpace
 
 
 def encode():
@@ -103,8 +106,8 @@ def pytabkit(name: str):
     def make(X, y, seed: int):
         from pytabkit.models.sklearn import sklearn_interfaces as models
 
-        classifier = getattr(models, name)
-        return classifier(device="cpu", n_threads=1, random_state=seed)
+        network = getattr(models, name)
+        return network(device="cpu", n_threads=1, random_state=seed)
 
     return make
 
@@ -128,3 +131,17 @@ MODELS = {
     "tabm": pytabkit("TabM_D_Classifier"),
 }
 DEFAULT = ["sknas", "mlp", "mlp_search20", "hgb", "skorch_mlp", "logreg"]
+
+REGRESSORS = {
+    "sknas": lambda X, y, seed: NASRegressor(random_state=seed),
+    "sknas_random": lambda X, y, seed: NASRegressor(
+        strategy="random", random_state=seed
+    ),
+    "ridge": lambda X, y, seed: make_pipeline(encode(), Ridge()),
+    "hgb": lambda X, y, seed: HistGradientBoostingRegressor(random_state=seed),
+    "mlp": lambda X, y, seed: make_pipeline(encode(), MLPRegressor(random_state=seed)),
+    "realmlp_s": pytabkit("RealMLP_TD_S_Regressor"),
+    "realmlp": pytabkit("RealMLP_TD_Regressor"),
+    "tabm": pytabkit("TabM_D_Regressor"),
+}
+DEFAULT_REGRESSORS = ["sknas", "mlp", "hgb", "ridge"]
