@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -36,6 +37,10 @@ class Decision:
     active_if : tuple of (str, tuple) or None, default=None
         Name of an earlier decision and those of its options that make this
         decision count. An architecture holds active decisions only.
+
+    prior : tuple of float or None, default=None
+        How likely each option is to be a good one, before any data are seen, up to
+        a common factor: a policy may begin there. None: all are alike.
     """
 
     name: str
@@ -43,6 +48,7 @@ class Decision:
     kind: str = "operation"
     node: int | None = None
     active_if: tuple[str, tuple[Option, ...]] | None = None
+    prior: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         if not self.options:
@@ -55,6 +61,14 @@ class Decision:
             raise ValueError(
                 f"decision {self.name!r}: kind must be 'operation' or 'index', "
                 f"got {self.kind!r}."
+            )
+        if self.prior is not None and (
+            len(self.prior) != len(self.options)
+            or not all(0 < p < math.inf for p in self.prior)
+        ):
+            raise ValueError(
+                f"decision {self.name!r}: prior must be None or a number above 0 for "
+                f"each of the {len(self.options)} options, got {self.prior!r}."
             )
 
     def is_active(self, choices: Mapping[str, Option]) -> bool:

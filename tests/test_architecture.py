@@ -203,6 +203,11 @@ class TestDecision:
         with pytest.raises(ValueError, match="'op'.*kind.*'node'"):
             Decision("op", ("a",), kind="node")
 
+    @pytest.mark.parametrize("prior", [(1.0,), (1.0, 0.0), (1.0, np.inf), (-1, 1)])
+    def test_a_prior_that_is_none_is_refused(self, prior):
+        with pytest.raises(ValueError, match="'op'.*prior"):
+            Decision("op", ("a", "b"), prior=prior)
+
     def test_two_decisions_of_one_name_are_refused(self):
         with pytest.raises(ValueError, match="'toy'.*'op'"):
             Decisions("toy", [Decision("op", ("a",)), Decision("op", ("b",))])

@@ -292,7 +292,8 @@ class BaseNAS(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
                     self.search_epochs, SEARCH_EPOCHS, n_steps, SEARCH_STEPS
                 ),
                 N_CANDIDATES if auto else self.n_candidates,
-                n_best=self.ensemble_size,
+                # every other network has the default architecture
+                n_best=-(-self.ensemble_size // 2),
             )
         refit_started = time.monotonic()
         architectures = list(found.architectures if found else given)
@@ -300,6 +301,10 @@ class BaseNAS(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             # no time to train: what was found has weights already
             trained = [TrainedNetwork(weights) for weights in found.weights]
         else:
+            if found:
+                default = run.space.default_architecture()
+                architectures = [a for best in architectures for a in (best, default)]
+                architectures = architectures[: self.ensemble_size]
             n_members = max(self.ensemble_size, len(architectures))
             architectures = list(islice(cycle(architectures), n_members))
             weights = list(islice(cycle(self._weights), n_members)) if goes_on else None

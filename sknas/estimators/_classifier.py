@@ -27,8 +27,9 @@ class NASClassifier(ClassifierMixin, BaseNAS):
 
     `fit` runs efficient neural architecture search (ENAS): networks of many designs
     train together on shared parameters while a strategy learns which designs do
-    well on held-back rows; the best designs are then trained from scratch, each
-    with another part of the rows held back, and their probabilities are averaged.
+    well on held-back rows; the best designs, and as often the space's plain default
+    one, are then trained from scratch, each with another part of the rows held back,
+    and their probabilities are averaged.
 
     Numbers may be of any scale, values may be missing, and columns of strings,
     booleans and categories are taken as they are: nothing needs preprocessing.
@@ -56,8 +57,10 @@ class NASClassifier(ClassifierMixin, BaseNAS):
         held-back rows. "auto" is 48.
 
     ensemble_size : int, default=4
-        How many of the best architectures are trained and averaged. With 1 the
-        result is one plain network.
+        How many networks are trained and averaged. The first, the third and so on
+        have the best architectures; each other one has the space's default
+        architecture, since a held-back part is too small to be relied on alone. With
+        1 the result is one plain network, of the best architecture.
 
     max_epochs : int or "auto", default="auto"
         Most epochs for which a found network is trained. "auto" is 100, fewer where

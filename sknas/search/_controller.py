@@ -17,9 +17,10 @@ class Controller(nn.Module):
     At each decision the LSTM reads the embedding of what was chosen before, and its
     state gives the logits of the options. Logits l become
     ``tanh_constant * tanh(l / temperature)``, which keeps the policy from growing
-    certain too early. Decisions of kind "index" compare the state with the states
-    at the earlier nodes (section 2.3). Where earlier choices make a decision
-    inactive, it counts for nothing and an embedding of its own is read after it.
+    certain too early, plus the logarithm of the decision's prior, where the policy
+    begins. Decisions of kind "index" compare the state with the states at the
+    earlier nodes (section 2.3). Where earlier choices make a decision inactive, it
+    counts for nothing and an embedding of its own is read after it.
 
     Parameters
     ----------
@@ -62,8 +63,12 @@ class Controller(nn.Module):
             self._add_anchors(nodes, hidden_size)
         for parameter in self.parameters():
             nn.init.uniform_(parameter, -INITIAL_RANGE, INITIAL_RANGE)
-        offered = torch.arange(max(n_options)) < torch.tensor(n_options)[:, None]
-        self.register_buffer("offered", offered, persistent=False)
+        # minus infinity for options that do not exist
+        log_prior = torch.full((len(n_options), max(n_options)), -torch.inf)
+        for row, decision in zip(log_prior, decisions, strict=True):
+            prior = decision.prior or [1.0] * len(decision.options)
+            row[: len(prior)] = torch.tensor(prior).log()
+        self.register_buffer("log_prior", log_prior, persistent=False)
         place = {decision.name: i for i, decision in enumerate(decisions)}
         self.conditions = [
             None
@@ -167,7 +172,7 @@ class Controller(nn.Module):
         outputs = self.lstm(self.embedding(rows))[0]
         logits = torch.bmm(outputs, self.heads.transpose(1, 2))
         if all(decision.kind == "operation" for decision in self.decisions):
-            return self._squash(logits, self.offered[:, None]).transpose(0, 1)
+            return self._squash(logits, self.log_prior[:, None]).transpose(0, 1)
         states = list(outputs.unbind())
         return torch.stack(
             [self._log_policy(i, states[: i + 1]) for i in range(len(self.decisions))],
@@ -178,7 +183,7 @@ class Controller(nn.Module):
         """Log-probabilities (n, max_options) of decision i, from the states so far."""
         decision = self.decisions[i]
         if decision.kind == "operation":
-            return self._squash(outputs[i] @ self.heads[i].T, self.offered[i])
+            return self._squash(outputs[i] @ self.heads[i].T, self.log_prior[i])
         anchors = {d.node: outputs[j] for j, d in enumerate(self.decisions[:i])}
         states = [
             anchors[node]
@@ -189,10 +194,10 @@ class Controller(nn.Module):
         keys = [self.anchor_key(state) for state in states]
         query = self.anchor_query(outputs[i])
         scores = [self.anchor_score((key + query).tanh()) for key in keys]
-        padding = self.offered.shape[1] - len(scores)
+        padding = self.log_prior.shape[1] - len(scores)
         logits = F.pad(torch.cat(scores, dim=1), (0, padding))
-        return self._squash(logits, self.offered[i])
+        return self._squash(logits, self.log_prior[i])
 
-    def _squash(self, logits: Tensor, offered: Tensor) -> Tensor:
+    def _squash(self, logits: Tensor, log_prior: Tensor) -> Tensor:
         logits = self.tanh_constant * torch.tanh(logits / self.temperature)
-        return logits.masked_fill(~offered, -torch.inf).log_softmax(dim=-1)
+        return (logits + log_prior).log_softmax(dim=-1)

@@ -69,6 +69,16 @@ def test_an_architecture_of_a_space_of_ones_own_options(quick):
     assert again.score(X, y) > 0.8
 
 
+@pytest.mark.parametrize("ensemble_size", [2, 3, 4])
+def test_every_other_network_has_the_default_architecture(quick, ensemble_size):
+    quick |= {"ensemble_size": ensemble_size, "max_epochs": 1, "n_candidates": 6}
+    model = NASClassifier(**quick).fit(X, y)
+    ranked = list(map(Architecture.from_json, model.search_results_["architecture"]))
+    default = TabularSpace().default_architecture()
+    expected = [ranked[0], default, ranked[1], default][:ensemble_size]
+    assert model.architectures_ == expected
+
+
 def test_one_network_is_one_plain_network(quick):
     model = NASClassifier(**quick | {"ensemble_size": 1}).fit(X, y)
     assert len(model.networks_) == len(model.architectures_) == 1

@@ -90,6 +90,23 @@ class TestProbabilities:
             expected = torch.full((len(policies), n), -math.log(n))
             torch.testing.assert_close(policies[:, i, :n], expected)
 
+    def test_begin_at_the_prior_and_depart_from_it(self):
+        decisions = Decisions(
+            "prior",
+            [
+                Decision("op_1", ("a", "b", "c"), prior=(6.0, 3.0, 1.0)),
+                Decision("op_2", ("a", "b")),
+            ],
+        )
+        rows = every_row(decisions)
+        policies = make_controller(decisions, scale=0.0).log_policies(rows).exp()
+        expected = torch.tensor([0.6, 0.3, 0.1])
+        torch.testing.assert_close(policies[0, 0], expected)
+        torch.testing.assert_close(policies[0, 1, :2], torch.tensor([0.5, 0.5]))
+        opinionated = make_controller(decisions, scale=100.0)
+        departed = opinionated.log_policies(rows).exp()[0, 0]
+        assert departed[2] < 0.01  # of 0.1
+
     @both
     def test_of_options_that_do_not_exist_are_zero(self, decisions):
         policies = make_controller(decisions).log_policies(every_row(decisions)).exp()

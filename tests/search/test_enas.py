@@ -50,7 +50,7 @@ def gradient_norm(enas):
 class TestLearning:
     @pytest.mark.parametrize("seed", range(3))
     @pytest.mark.parametrize(
-        ("decisions", "n_steps"), [(FLAT, 80), (TABULAR, 80)], ids=["flat", "tabular"]
+        ("decisions", "n_steps"), [(FLAT, 80), (TABULAR, 240)], ids=["flat", "tabular"]
     )
     def test_it_finds_the_best_of_a_known_reward(self, decisions, n_steps, seed):
         target = TARGETS[decisions.space]
