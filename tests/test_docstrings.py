@@ -73,3 +73,16 @@ def test_every_fitted_attribute_is_documented(fitted_mixed):
 @pytest.mark.parametrize("module", [sknas, *INNER_ROOMS])
 def test_every_public_name_can_be_imported(module):
     assert [name for name in module.__all__ if not hasattr(module, name)] == []
+
+
+def test_the_estimators_describe_what_they_share_in_the_same_words():
+    docscrape = pytest.importorskip("numpydoc.docscrape")
+    classifier, regressor = (
+        {entry.name: entry.desc for entry in docscrape.ClassDoc(c)["Parameters"]}
+        for c in (sknas.NASClassifier, sknas.NASRegressor)
+    )
+    own = {"class_weight", "loss", "quantile"}
+    differ = {"validation_fraction", "early_stopping", "scoring", "warm_start"}
+    assert classifier.keys() - own == regressor.keys() - own
+    for name in classifier.keys() - own - differ:
+        assert classifier[name] == regressor[name], name

@@ -20,7 +20,7 @@ class DataSpec:
     Parameters
     ----------
     n_outputs : int
-        Number of outputs: classes, for a classifier.
+        Number of outputs: classes, for a classifier; targets, for a regressor.
 
     n_numeric : int, default=0
         Number of numeric inputs, scaled to about zero mean and unit spread.
@@ -98,7 +98,7 @@ class SearchSpace(BaseEstimator, metaclass=ABCMeta):
         network : torch.nn.Module
             ``network(**inputs)`` gives logits of shape (n_rows, n_outputs), or of
             shape (n_heads, n_rows, n_outputs) when it holds several predictors
-            whose probabilities are to be averaged.
+            whose answers are to be averaged.
         """
 
     def default_architecture(self) -> Architecture:
