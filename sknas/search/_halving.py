@@ -24,7 +24,7 @@ from sknas.training import (
     train_network,
 )
 
-N_TRAINED = 8  # candidates of the first round; more where more than half would stay
+N_TRAINED = 4  # candidates of the first round; more where more than half would stay
 ROUND_SHARE = 0.03  # of max_epochs, in each round
 SECONDS_SHARE = 0.25  # of the time that is left
 
