@@ -22,6 +22,7 @@ from sknas.search import NegativeLoss, RegressorReward, SearchStrategy
 from sknas.spaces import SearchSpace
 from sknas.training import RegressionLoss
 
+LARGEST = 1e300  # target, whose distance from another is still a number
 N_STRATA = 10  # of targets by their size, each spread evenly over the parts held back
 
 
@@ -332,7 +333,13 @@ class NASRegressor(RegressorMixin, BaseNAS):
                     f"The targets y of {type(self).__name__} must be numbers: {error}. "
                     "Labels are for NASClassifier."
                 ) from None
-        return check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
+        y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
+        if np.abs(y).max(initial=0.0) > LARGEST:
+            raise ValueError(
+                f"The targets y of {type(self).__name__} must not be beyond "
+                f"{LARGEST:g}: divide them by a unit of their size."
+            )
+        return y
 
     def _encode_y(self, y: np.ndarray) -> tuple[np.ndarray, dict]:
         target = y.reshape(len(y), -1)

@@ -275,6 +275,7 @@ WRONG_TARGETS = {
     "complex": (lambda y: y + 1j, "[Cc]omplex"),
     "three axes": (lambda y: y.reshape(-1, 1, 1), "dim"),
     "too few": (lambda y: y[:-1], "inconsistent numbers of samples"),
+    "too large": (lambda y: 1e303 * y, "beyond 1e.300"),
     "of no column": (lambda y: np.empty((len(y), 0)), "0 feature"),
 }
 
