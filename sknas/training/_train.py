@@ -27,6 +27,7 @@ from sknas.training._schedule import Schedule, TimeBudget
 Weights = dict[str, np.ndarray]
 
 PREDICTION_ROWS = 2048  # in one pass without gradients
+ROW_BLOCK = 32  # a pass has a multiple of these, so that products sum in one order
 
 
 @dataclass(frozen=True)
@@ -290,13 +291,22 @@ def load_weights(network: nn.Module, weights: Weights, copy: bool = True) -> Non
 def predict_logits(
     network: Callable[..., Tensor], inputs: dict[str, Tensor], device: str
 ) -> Tensor:
-    """Pass rows through a network in chunks; give its logits on the CPU."""
+    """Pass rows through a network in chunks; give its logits on the CPU.
+
+    The last chunk is filled up with zeros, since the last bits of a row's logits may
+    depend on how many rows there are with it.
+    """
     n_rows = len(next(iter(inputs.values())))
     parts = []
     for start in range(0, max(n_rows, 1), PREDICTION_ROWS):
+        n_chunk = min(PREDICTION_ROWS, n_rows - start)
+        padding = -n_chunk % ROW_BLOCK
         chunk = {
-            name: tensor[start : start + PREDICTION_ROWS].to(device)
+            name: nn.functional.pad(
+                tensor[start : start + PREDICTION_ROWS],
+                (0, 0) * (tensor.ndim - 1) + (0, padding),
+            ).to(device)
             for name, tensor in inputs.items()
         }
-        parts.append(network(**chunk).cpu())
+        parts.append(network(**chunk)[..., :n_chunk, :].cpu())
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-2)

@@ -10,7 +10,7 @@ from sknas import NASClassifier
 QUICK = {
     "max_epochs": 6,
     "search_epochs": 3,
-    "n_candidates": 3,
+    "n_candidates": 2,
     "ensemble_size": 3,
     "random_state": 0,
 }
@@ -37,7 +37,8 @@ class CountTrainings(Callback):
 @pytest.fixture
 def killed(tmp_path):
     """A folder with the search, and one of three networks."""
-    # the search trains one net, and three candidates for three places are not raced
+    # the search trains one net; two candidates for two places are not raced, and the
+    # third network has the default architecture
     with pytest.raises(Killed):
         NASClassifier(checkpoint=tmp_path, callbacks=[CountTrainings(3)], **QUICK).fit(
             X, y

@@ -112,3 +112,14 @@ def test_a_failed_fit_leaves_the_last_one_as_it_was(quick):
         with pytest.raises(ValueError):
             model.fit(X, wrong)
         np.testing.assert_array_equal(model.predict_proba(X), expected)
+
+
+@pytest.mark.parametrize("n_rows", [1, 3, 31, 100])
+def test_what_a_row_gets_does_not_depend_on_the_rows_beside_it(
+    fitted_digits, digits, n_rows
+):
+    X = digits[1][:100]
+    together = fitted_digits.predict_proba(X)
+    parts = np.split(X, range(n_rows, 100, n_rows))
+    apart = np.concatenate([fitted_digits.predict_proba(part) for part in parts])
+    np.testing.assert_array_equal(apart, together)
