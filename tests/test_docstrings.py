@@ -82,7 +82,13 @@ def test_the_estimators_describe_what_they_share_in_the_same_words():
         for c in (sknas.NASClassifier, sknas.NASRegressor)
     )
     own = {"class_weight", "loss", "quantile"}
-    differ = {"validation_fraction", "early_stopping", "scoring", "warm_start"}
+    differ = {
+        "search_space",
+        "validation_fraction",
+        "early_stopping",
+        "scoring",
+        "warm_start",
+    }
     assert classifier.keys() - own == regressor.keys() - own
     for name in classifier.keys() - own - differ:
         assert classifier[name] == regressor[name], name

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from abc import ABCMeta, abstractmethod
 from itertools import cycle, islice
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -69,6 +70,9 @@ class BaseNAS(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
     def __init__(self) -> None: ...
 
     # What a task is about: the subclass knows.
+
+    _tabular_options: ClassVar[dict[str, tuple]] = {}
+    """Options of the tabular space that differ from its own defaults."""
 
     @abstractmethod
     def _check_y(self, y) -> np.ndarray:
@@ -181,7 +185,9 @@ class BaseNAS(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         started = time.monotonic()
         check_parameters(self)
         goes_on = self.warm_start and self._is_fitted()
-        space = resolve_space(self.search_space, self.ensemble_size)
+        space = resolve_space(
+            self.search_space, self.ensemble_size, self._tabular_options
+        )
         space.decisions()  # raises if an option of the space is wrong
         strategy = resolve_strategy(self.strategy)
         given = None

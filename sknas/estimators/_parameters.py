@@ -168,13 +168,19 @@ def check_parameters(estimator) -> None:
                 )
 
 
-def resolve_space(search_space: object, ensemble_size: int) -> SearchSpace:
-    """Give the search space that the parameter `search_space` stands for."""
+def resolve_space(
+    search_space: object, ensemble_size: int, options: dict[str, tuple]
+) -> SearchSpace:
+    """Give the search space that the parameter `search_space` stands for.
+
+    `options` are those of the tabular space in the order that suits the task.
+    """
     if isinstance(search_space, SearchSpace):
         return clone(search_space)
     if isinstance(search_space, str) and search_space in ("auto", "tabular"):
         # one network that is asked for is one plain network
-        return TabularSpace(n_heads=1) if ensemble_size == 1 else TabularSpace()
+        n_heads = {"n_heads": 1} if ensemble_size == 1 else {}
+        return TabularSpace(**options, **n_heads)
     raise ValueError(
         f"The 'search_space' parameter must be one of {['auto', *sorted(SPACES)]} or "
         f"an instance of SearchSpace. Got {search_space!r} instead."
