@@ -13,7 +13,6 @@ from sklearn.model_selection import (
     GridSearchCV,
     KFold,
     cross_val_score,
-    train_test_split,
 )
 from sklearn.multioutput import MultiOutputRegressor
 from sklearn.pipeline import make_pipeline
