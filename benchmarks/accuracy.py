@@ -6,8 +6,8 @@ FOLDER holds more tables and a `datasets.json` that describes them. Results are
 appended to a file, one line for each model, table and seed, and those that are
 there already are not computed again.
 
-What the search earns, with the same training in all three:
-``--models sknas sknas_random sknas_default``. What a time limit costs:
+What the search earns, with the same training in all:
+``--models sknas sknas_random sknas_default sknas_default_6``. What a time limit costs:
 ``--models sknas_5s sknas_10s sknas_30s sknas_60s mlp hgb``. Regression:
 ``--task regression``.
 """

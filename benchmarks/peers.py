@@ -89,15 +89,35 @@ def mlp_search(X, y, seed: int):
     return make_pipeline(encode(), search)
 
 
-def default_architecture(X, y, seed: int):
-    """Make the space's plain default architecture, without search."""
+def default_architecture(n_networks: int):
+    """Make networks of the space's plain default architecture, without search."""
     plain = TabularSpace().default_architecture()
-    return NASClassifier(architecture=plain, random_state=seed)
+    return lambda X, y, seed: NASClassifier(
+        architecture=plain, ensemble_size=n_networks, random_state=seed
+    )
 
 
 def limited(seconds: float):
     """Make NASClassifier with a time limit."""
     return lambda X, y, seed: NASClassifier(time_limit=seconds, random_state=seed)
+
+
+def as_categories(X):
+    """Make missing categories a level of their own."""
+    columns = X.select_dtypes("category").columns
+    return X.assign(
+        **{c: X[c].astype(object).fillna("missing").astype("category") for c in columns}
+    )
+
+
+def impute():
+    """Put medians in the place of missing numbers; leave categories as they are."""
+    imputer = SimpleImputer(strategy="median", keep_empty_features=True)
+    return make_column_transformer(
+        ("passthrough", make_column_selector(dtype_include="category")),
+        (imputer, make_column_selector(dtype_exclude="category")),
+        verbose_feature_names_out=False,
+    ).set_output(transform="pandas")
 
 
 def pytabkit(name: str):
@@ -106,8 +126,8 @@ def pytabkit(name: str):
     def make(X, y, seed: int):
         from pytabkit.models.sklearn import sklearn_interfaces as models
 
-        network = getattr(models, name)
-        return network(device="cpu", n_threads=1, random_state=seed)
+        network = getattr(models, name)(device="cpu", n_threads=1, random_state=seed)
+        return make_pipeline(FunctionTransformer(as_categories), impute(), network)
 
     return make
 
@@ -117,7 +137,8 @@ MODELS = {
     "sknas_random": lambda X, y, seed: NASClassifier(
         strategy="random", random_state=seed
     ),
-    "sknas_default": default_architecture,
+    "sknas_default": default_architecture(4),
+    "sknas_default_6": default_architecture(6),  # takes as long as a search and 4
     **{f"sknas_{seconds}s": limited(seconds) for seconds in (5, 10, 30, 60)},
     "logreg": lambda X, y, seed: make_pipeline(
         encode(), LogisticRegression(max_iter=1000)
