@@ -291,9 +291,12 @@ class BaseNAS(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         if given is None:
             n_steps = -(-len(run.data.split(0)[0]) // run.recipe.batch_size)
             auto = self.n_candidates == "auto"
+            reward = self._reward(run.attributes)
+            if isinstance(self.scoring, str):
+                self._check_scoring(reward, run)
             found = run.search(
                 strategy,
-                self._reward(run.attributes),
+                reward,
                 resolve_epochs(
                     self.search_epochs, SEARCH_EPOCHS, n_steps, SEARCH_STEPS
                 ),
@@ -330,6 +333,18 @@ class BaseNAS(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             "_history": trained[best].history,
             "_best": best,
         }
+
+    def _check_scoring(self, reward, run: FitRun) -> None:
+        """Raise, before anything is trained, where a scorer is not for such targets."""
+        valid = run.data.split(0)[1]
+        outputs = torch.zeros(1, len(valid), run.spec.n_outputs)
+        try:
+            reward(outputs, valid.target, valid.weight)
+        except ValueError as error:
+            raise ValueError(
+                f"The 'scoring' parameter of {type(self).__name__}, "
+                f"{self.scoring!r}, does not suit these targets: {error}"
+            ) from error
 
     def _recipe(self, data: FitData, device: str) -> Recipe:
         """Settle how networks are trained on these data."""

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 import torch
-from skorch.callbacks import EpochTimer
+from skorch.callbacks import Callback, EpochTimer
 
-from sknas import ENAS, Architecture, NASClassifier, TabularSpace
+from sknas import ENAS, Architecture, NASClassifier, NASRegressor, TabularSpace
 
 X = np.random.RandomState(0).normal(size=(40, 3))
 y = (X[:, 0] > 0).astype(int)
@@ -236,6 +236,19 @@ def test_all_kinds_of_scorers_are_rewards(quick, scoring):
     assert np.isfinite(model.search_results_["shared_score"]).all()
 
 
-def test_a_scorer_that_does_not_fit_the_labels_says_so(quick):
-    with pytest.raises(ValueError, match="multiclass"):
-        NASClassifier(**quick, scoring="f1").fit(X, np.arange(40) % 3)
+class NothingIsTrained(Callback):
+    def on_train_begin(self, net, **kwargs):
+        raise AssertionError("a training began")
+
+
+@pytest.mark.parametrize(
+    ("model", "targets", "match"),
+    [
+        (NASClassifier(scoring="f1"), np.arange(40) % 3, "multiclass"),
+        (NASRegressor(scoring="accuracy"), X[:, 0], "continuous"),
+    ],
+)
+def test_a_scorer_that_does_not_fit_the_targets_says_so(model, targets, match):
+    model.set_params(callbacks=[NothingIsTrained()])
+    with pytest.raises(ValueError, match=f"'scoring' parameter.*{match}"):
+        model.fit(X, targets)
