@@ -154,6 +154,8 @@ class BaseNAS(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             raise ValueError(
                 "sample_weight is zero for every row: nothing to learn from."
             )
+        if kept.all():  # as nearly always: a copy less
+            return columns, y, weight
         return columns.take(kept), y[kept], weight[kept]
 
     def _canonical(
