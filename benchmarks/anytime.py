@@ -45,7 +45,9 @@ def plot(tables: dict[int, pd.DataFrame], path: Path) -> None:
     matplotlib.use("agg")
     from matplotlib import pyplot as plt
 
-    figure, axes = plt.subplots(1, 2, figsize=(9, 3.5), sharey=True)
+    figure, axes = plt.subplots(
+        1, 2, figsize=(9, 3.5), sharey=True, layout="constrained"
+    )
     for axis, measure in zip(axes, MEASURES, strict=True):
         ranks = pd.DataFrame(
             {t: table[f"{measure}_rank"] for t, table in tables.items()}
@@ -59,8 +61,7 @@ def plot(tables: dict[int, pd.DataFrame], path: Path) -> None:
         axis.minorticks_off()
     axes[0].set_ylabel("mean rank")
     axes[0].invert_yaxis()
-    axes[1].legend(fontsize="small")
-    figure.tight_layout()
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right")
     figure.savefig(path)
 
 
