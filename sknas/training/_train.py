@@ -299,14 +299,16 @@ def predict_logits(
     n_rows = len(next(iter(inputs.values())))
     parts = []
     for start in range(0, max(n_rows, 1), PREDICTION_ROWS):
-        n_chunk = min(PREDICTION_ROWS, n_rows - start)
-        padding = -n_chunk % ROW_BLOCK
         chunk = {
-            name: nn.functional.pad(
-                tensor[start : start + PREDICTION_ROWS],
-                (0, 0) * (tensor.ndim - 1) + (0, padding),
-            ).to(device)
+            name: tensor[start : start + PREDICTION_ROWS].to(device)
             for name, tensor in inputs.items()
         }
+        n_chunk = min(PREDICTION_ROWS, n_rows - start)
+        padding = -n_chunk % ROW_BLOCK
+        if padding:
+            chunk = {
+                name: nn.functional.pad(t, (0, 0) * (t.ndim - 1) + (0, padding))
+                for name, t in chunk.items()
+            }
         parts.append(network(**chunk)[..., :n_chunk, :].cpu())
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-2)
