@@ -6,7 +6,7 @@ from sknas import NASClassifier, NASRegressor
 @parametrize_with_checks(
     [
         NASClassifier(),
-        NASClassifier(strategy="random", ensemble_size=2, max_epochs=50),
+        NASClassifier(strategy="random"),
         NASClassifier(ensemble_size=1, search_epochs=3, n_candidates=4, max_epochs=30),
         NASRegressor(),
     ]

@@ -291,11 +291,12 @@ class BaseNAS(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         """Run both halves of a fit; give the attributes that they lead to."""
         found = None
         if given is None:
-            n_steps = -(-len(run.data.split(0)[0]) // run.recipe.batch_size)
+            train, valid = run.data.split(0)
+            n_steps = -(-len(train) // run.recipe.batch_size)
             auto = self.n_candidates == "auto"
             reward = self._reward(run.attributes)
             if isinstance(self.scoring, str):
-                self._check_scoring(reward, run)
+                self._check_scoring(reward, valid, run.spec.n_outputs)
             found = run.search(
                 strategy,
                 reward,
@@ -336,10 +337,9 @@ class BaseNAS(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             "_best": best,
         }
 
-    def _check_scoring(self, reward, run: FitRun) -> None:
+    def _check_scoring(self, reward, valid: TensorTable, n_outputs: int) -> None:
         """Raise, before anything is trained, where a scorer is not for such targets."""
-        valid = run.data.split(0)[1]
-        outputs = torch.zeros(1, len(valid), run.spec.n_outputs)
+        outputs = torch.zeros(1, len(valid), n_outputs)
         try:
             reward(outputs, valid.target, valid.weight)
         except ValueError as error:
