@@ -1,6 +1,18 @@
 """Building blocks that search spaces share."""
 
 from sknas.modules._activations import ACTIVATIONS
+from sknas.modules._convolutions import (
+    BATCH_NORMS,
+    DropPath,
+    PooledHead,
+    Projection,
+    average_pool,
+    batch_norm,
+    convolution,
+    max_pool,
+    separable_convolution,
+    side_by_side,
+)
 from sknas.modules._dropout import SharedDropout
 from sknas.modules._embeddings import (
     OneHotColumns,
@@ -16,13 +28,23 @@ from sknas.modules._heads import OutputHeads, ScaledLinear
 
 __all__ = [
     "ACTIVATIONS",
+    "BATCH_NORMS",
+    "DropPath",
     "OneHotColumns",
     "OutputHeads",
     "PeriodicEmbedding",
     "PiecewiseLinearEmbedding",
+    "PooledHead",
+    "Projection",
     "ScaledLinear",
     "SharedDropout",
     "apply_by_option",
+    "average_pool",
+    "batch_norm",
+    "convolution",
     "masked_layer_norm",
+    "max_pool",
+    "separable_convolution",
+    "side_by_side",
     "unit_mask",
 ]

@@ -1,0 +1,222 @@
+"""Convolutions, pooling and normalization, of signals and of images alike.
+
+Tensors have the shape (n_rows, n_channels, ...), with one more axis for signals (their
+steps) and two for images (height and width).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d}
+_CONVOLVE = {1: F.conv1d, 2: F.conv2d}
+_MAX_POOLS = {1: nn.MaxPool1d, 2: nn.MaxPool2d}
+_AVERAGE_POOLS = {1: nn.AvgPool1d, 2: nn.AvgPool2d}
+
+
+class _OneValueMixin:
+    """Batch normalization that does not fail on one value for each channel."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training and x.numel() == x.shape[1]:
+            return F.batch_norm(
+                x, self.running_mean, self.running_var, self.weight, self.bias
+            )
+        return super().forward(x)
+
+
+class BatchNorm1d(_OneValueMixin, nn.BatchNorm1d):
+    """Batch normalization of signals."""
+
+
+class BatchNorm2d(_OneValueMixin, nn.BatchNorm2d):
+    """Batch normalization of images."""
+
+
+BATCH_NORMS = {1: BatchNorm1d, 2: BatchNorm2d}
+
+
+def convolution(
+    n_dimensions: int,
+    n_inputs: int,
+    n_outputs: int,
+    kernel_size: int,
+    stride: int = 1,
+    groups: int = 1,
+) -> nn.Module:
+    """Build a convolution without bias that keeps the size, rounded up by `stride`."""
+    return CONVOLUTIONS[n_dimensions](
+        n_inputs,
+        n_outputs,
+        kernel_size,
+        stride=stride,
+        padding=kernel_size // 2,
+        groups=groups,
+        bias=False,
+    )
+
+
+def separable_convolution(
+    n_dimensions: int, n_inputs: int, n_outputs: int, kernel_size: int, stride: int = 1
+) -> nn.Sequential:
+    """Build a depthwise convolution and a pointwise one after it."""
+    return nn.Sequential(
+        convolution(n_dimensions, n_inputs, n_inputs, kernel_size, stride, n_inputs),
+        convolution(n_dimensions, n_inputs, n_outputs, 1),
+    )
+
+
+def batch_norm(n_dimensions: int, n_channels: int) -> nn.Module:
+    """Build a batch normalization."""
+    return BATCH_NORMS[n_dimensions](n_channels)
+
+
+def max_pool(n_dimensions: int, stride: int = 1) -> nn.Module:
+    """Build a max pooling over 3 places that keeps the size, rounded up by `stride`."""
+    return _MAX_POOLS[n_dimensions](3, stride=stride, padding=1)
+
+
+def average_pool(n_dimensions: int, stride: int = 1) -> nn.Module:
+    """Build an average pooling over 3 places, of which those outside do not count."""
+    return _AVERAGE_POOLS[n_dimensions](
+        3, stride=stride, padding=1, count_include_pad=False
+    )
+
+
+class Projection(nn.Module):
+    """A 1x1 convolution over tensors side by side, normalized.
+
+    Each tensor has a weight of its own, by its name, and any of them may be left out:
+    so the columns of one large matrix are shared among all choices of tensors.
+
+    Parameters
+    ----------
+    n_dimensions : {1, 2}
+        Of signals, or of images.
+
+    sources : mapping of str to int
+        Number of channels of each tensor that there may be.
+
+    n_outputs : int
+        Number of channels of the result; even, if it reduces.
+
+    reduces : bool, default=False
+        Whether to halve the size, rounded up, by a factorized reduction (Pham et al.,
+        2018): one half of the channels sees the even places, the other the odd ones.
+
+    rectifies : bool, default=True
+        Whether negative inputs become zero.
+    """
+
+    def __init__(
+        self,
+        n_dimensions: int,
+        sources: Mapping[str, int],
+        n_outputs: int,
+        reduces: bool = False,
+        rectifies: bool = True,
+    ) -> None:
+        super().__init__()
+        self.reduces = reduces
+        self.rectifies = rectifies
+        self.convolve = _CONVOLVE[n_dimensions]
+        self.weights = nn.ParameterDict(
+            {
+                name: convolution(n_dimensions, n_inputs, n_outputs, 1).weight
+                for name, n_inputs in sources.items()
+            }
+        )
+        self.norm = batch_norm(n_dimensions, n_outputs)
+
+    def forward(self, tensors: Mapping[str, Tensor]) -> Tensor:
+        """Project some of the tensors together.
+
+        Parameters
+        ----------
+        tensors : mapping of str to Tensor of shape (n_rows, n_channels, ...)
+            The tensors, by their names.
+
+        Returns
+        -------
+        projected : Tensor of shape (n_rows, n_outputs, ...)
+            What they come to.
+        """
+        x = side_by_side(list(tensors.values()))
+        weight = side_by_side([self.weights[name] for name in tensors])
+        if self.rectifies:
+            x = F.relu(x)
+        if not self.reduces:
+            return self.norm(self.convolve(x, weight))
+        n_axes = x.ndim - 2
+        even = x[(..., *[slice(None, None, 2)] * n_axes)]
+        odd = F.pad(x, (0, 1) * n_axes)[(..., *[slice(1, None, 2)] * n_axes)]
+        # half as long as two convolutions of stride 2
+        return self.norm(self.convolve(torch.cat([even, odd], 1), weight, groups=2))
+
+
+def side_by_side(tensors: list[Tensor]) -> Tensor:
+    """Concatenate tensors along their channels."""
+    return tensors[0] if len(tensors) == 1 else torch.cat(tensors, dim=1)
+
+
+class PooledHead(nn.Module):
+    """The end of a convolutional network: mean over all places, then a linear layer.
+
+    Parameters
+    ----------
+    sources : mapping of str to int
+        Number of channels of each tensor that there may be, as in
+        :class:`Projection`.
+
+    n_outputs : int
+        Number of outputs.
+
+    dropout : float
+        Rate of the dropout between the two.
+    """
+
+    def __init__(
+        self, sources: Mapping[str, int], n_outputs: int, dropout: float
+    ) -> None:
+        super().__init__()
+        self.weights = nn.ParameterDict(
+            {name: nn.Linear(n, n_outputs).weight for name, n in sources.items()}
+        )
+        self.bias = nn.Parameter(torch.zeros(n_outputs))
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, tensors: Mapping[str, Tensor]) -> Tensor:
+        """Map (n_rows, n_channels, ...) tensors to logits (n_rows, n_outputs)."""
+        x = F.relu(side_by_side(list(tensors.values()))).flatten(2).mean(dim=2)
+        weight = side_by_side([self.weights[name] for name in tensors])
+        return F.linear(self.dropout(x), weight, self.bias)
+
+
+class DropPath(nn.Module):
+    """Leave out a whole branch, for some rows, while training (Larsson et al., 2017).
+
+    Parameters
+    ----------
+    rate : float
+        How often, at the end of the training; the rate grows with `progress`, as in
+        the code of Pham et al. (2018).
+    """
+
+    progress: float = 1.0
+    """Which share of the training is done; the training's schedule sets it."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Drop rows of a tensor of shape (n_rows, ...), and scale up the others."""
+        rate = self.rate * self.progress
+        if not self.training or rate == 0:
+            return x
+        kept = torch.rand(len(x), *[1] * (x.ndim - 1), device=x.device) >= rate
+        return x * (kept / (1 - rate))

@@ -1,0 +1,64 @@
+import pytest
+import torch
+from torch import nn
+
+from sknas.modules import Projection, average_pool, max_pool, separable_convolution
+from sknas.training import private_random_state
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    with private_random_state(0):
+        yield
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (9, 7), (5, 1), (11,), (2,)])
+class TestSizes:
+    def test_all_that_halve_agree_on_odd_and_even_sizes(self, shape):
+        n = len(shape)
+        x = torch.randn(2, 4, *shape)
+        half = tuple(-(-size // 2) for size in shape)
+        for halving in (
+            max_pool(n, 2),
+            average_pool(n, 2),
+            separable_convolution(n, 4, 4, 3, 2),
+            separable_convolution(n, 4, 4, 5, 2),
+        ):
+            assert halving(x).shape[2:] == half
+        projection = Projection(n, {"a": 4}, 6, reduces=True)
+        assert projection({"a": x}).shape == (2, 6, *half)
+
+    def test_without_stride_they_keep_the_size(self, shape):
+        n = len(shape)
+        x = torch.randn(2, 4, *shape)
+        for module in (max_pool(n), average_pool(n), separable_convolution(n, 4, 3, 5)):
+            assert module(x).shape[2:] == shape
+
+
+class TestProjection:
+    def test_it_is_a_convolution_of_what_is_side_by_side(self):
+        sources = {"a": 2, "b": 3, "c": 1}
+        tensors = {name: torch.randn(5, n, 4, 6) for name, n in sources.items()}
+        projection = Projection(2, sources, 7)
+        for chosen in (["a", "b", "c"], ["c", "a"], ["b"]):
+            convolution = nn.Conv2d(sum(sources[c] for c in chosen), 7, 1, bias=False)
+            weight = torch.cat([projection.weights[c] for c in chosen], dim=1)
+            convolution.weight = nn.Parameter(weight)
+            x = torch.cat([tensors[c] for c in chosen], dim=1).relu()
+            torch.testing.assert_close(
+                projection({c: tensors[c] for c in chosen}),
+                projection.norm(convolution(x)),
+            )
+
+    def test_a_reduction_sees_even_places_with_one_half_and_odd_with_the_other(self):
+        projection = Projection(1, {"a": 1}, 2, reduces=True, rectifies=False)
+        projection.weights["a"].data.fill_(1.0)
+        projection.norm = nn.Identity()
+        x = torch.tensor([[[1.0, 2.0, 3.0, 4.0, 5.0]]])
+        expected = torch.tensor([[[1.0, 3.0, 5.0], [2.0, 4.0, 0.0]]])
+        assert projection({"a": x}).equal(expected)
+
+
+def test_places_outside_do_not_count_in_an_average():
+    ones = torch.ones(1, 1, 4, 4)
+    assert average_pool(2)(ones).equal(ones)
