@@ -25,14 +25,15 @@ class Decision:
         What can be chosen. The first option is the one that the space's plain
         default architecture takes unless the space says otherwise.
 
-    kind : {"operation", "index"}, default="operation"
-        Whether the options are operations (or sizes, flags, ...) or the numbers
+    kind : {"operation", "index", "skip"}, default="operation"
+        Whether the options are operations (or sizes, flags, ...); or the numbers
         of earlier nodes, in which case a controller may compare its states at
-        those nodes instead of learning one logit for each option.
+        those nodes instead of learning one logit for each option; or False and
+        True, to a connection from an earlier node, whose state it may then compare.
 
     node : int or None, default=None
         The node of the network that the decision belongs to. Needed only in
-        spaces that have decisions of kind "index".
+        spaces that have decisions of kind "index" or "skip".
 
     active_if : tuple of (str, tuple) or None, default=None
         Name of an earlier decision and those of its options that make this
@@ -41,6 +42,9 @@ class Decision:
     prior : tuple of float or None, default=None
         How likely each option is to be a good one, before any data are seen, up to
         a common factor: a policy may begin there. None: all are alike.
+
+    source : int or None, default=None
+        Of a decision of kind "skip", the node that the connection comes from.
     """
 
     name: str
@@ -49,6 +53,7 @@ class Decision:
     node: int | None = None
     active_if: tuple[str, tuple[Option, ...]] | None = None
     prior: tuple[float, ...] | None = None
+    source: int | None = None
 
     def __post_init__(self) -> None:
         if not self.options:
@@ -57,10 +62,17 @@ class Decision:
             raise ValueError(
                 f"decision {self.name!r} has the same option twice: {self.options}."
             )
-        if self.kind not in ("operation", "index"):
+        if self.kind not in ("operation", "index", "skip"):
             raise ValueError(
-                f"decision {self.name!r}: kind must be 'operation' or 'index', "
+                f"decision {self.name!r}: kind must be 'operation', 'index' or 'skip', "
                 f"got {self.kind!r}."
+            )
+        if self.kind == "skip" and (
+            list(map(repr, self.options)) != ["False", "True"] or self.source is None
+        ):
+            raise ValueError(
+                f"decision {self.name!r} of kind 'skip' needs a source and the options "
+                f"(False, True), got {self.source!r} and {self.options!r}."
             )
         if self.prior is not None and (
             len(self.prior) != len(self.options)
@@ -176,6 +188,54 @@ class Architecture(Mapping):
             An object with the keys ``"space"`` and ``"choices"``.
         """
         return json.dumps({"space": self._space, "choices": self._choices})
+
+    @classmethod
+    def from_fixed_arc(cls, text: str, space) -> Architecture:
+        """Read an architecture in the format of the official code of ENAS.
+
+        Parameters
+        ----------
+        text : str
+            What its scripts call a fixed arc: numbers and blanks. Bars between
+            layers are passed over.
+
+        space : ConvMacroSpace or ConvMicroSpace
+            The space that it belongs to, of the arc's numbers of layers or nodes.
+
+        Returns
+        -------
+        architecture : Architecture
+            The architecture.
+
+        Raises
+        ------
+        ValueError
+            If the text is no fixed arc of a space of this size.
+
+        Examples
+        --------
+        >>> from sknas import Architecture, ConvMacroSpace
+        >>> found = Architecture.from_fixed_arc("0 | 5 1", ConvMacroSpace(n_layers=2))
+        >>> found["operation_2"]
+        'max_pool3x3'
+        """
+        return space.read_fixed_arc(text)
+
+    def to_fixed_arc(self, space) -> str:
+        """Write the architecture in the format of the official code of ENAS.
+
+        Parameters
+        ----------
+        space : ConvMacroSpace or ConvMicroSpace
+            The space that it belongs to.
+
+        Returns
+        -------
+        text : str
+            What :meth:`from_fixed_arc` reads.
+        """
+        space.decisions().check(self)
+        return space.write_fixed_arc(self)
 
     @classmethod
     def from_json(cls, text: str) -> Architecture:

@@ -203,6 +203,12 @@ class TestDecision:
         with pytest.raises(ValueError, match="'op'.*kind.*'node'"):
             Decision("op", ("a",), kind="node")
 
+    def test_a_skip_needs_a_source_and_a_yes_and_no(self):
+        Decision("skip", (False, True), kind="skip", node=2, source=0)
+        for options, source in [((False, True), None), ((0, 1), 0), (("a",), 0)]:
+            with pytest.raises(ValueError, match="'skip'.*source"):
+                Decision("skip", options, kind="skip", node=2, source=source)
+
     @pytest.mark.parametrize("prior", [(1.0,), (1.0, 0.0), (1.0, np.inf), (-1, 1)])
     def test_a_prior_that_is_none_is_refused(self, prior):
         with pytest.raises(ValueError, match="'op'.*prior"):

@@ -18,8 +18,8 @@ class Controller(nn.Module):
     state gives the logits of the options. Logits l become
     ``tanh_constant * tanh(l / temperature)``, which keeps the policy from growing
     certain too early, plus the logarithm of the decision's prior, where the policy
-    begins. Decisions of kind "index" compare the state with the states at the
-    earlier nodes (section 2.3). Where earlier choices make a decision inactive, it
+    begins. Decisions of kind "index" and "skip" compare the state with the states at
+    the earlier nodes (section 2.3). Where earlier choices make a decision inactive, it
     counts for nothing and an embedding of its own is read after it.
 
     Parameters
@@ -59,6 +59,7 @@ class Controller(nn.Module):
             torch.empty(len(n_options), max(n_options), hidden_size)
         )
         nodes = {o for d in decisions if d.kind == "index" for o in d.options}
+        nodes |= {d.source for d in decisions if d.kind == "skip"}
         if nodes:
             self._add_anchors(nodes, hidden_size)
         for parameter in self.parameters():
@@ -185,15 +186,18 @@ class Controller(nn.Module):
         if decision.kind == "operation":
             return self._squash(outputs[i] @ self.heads[i].T, self.log_prior[i])
         anchors = {d.node: outputs[j] for j, d in enumerate(self.decisions[:i])}
+        is_skip = decision.kind == "skip"
         states = [
             anchors[node]
             if node in anchors
             else self.given_states[str(node)].expand_as(outputs[i])
-            for node in decision.options
+            for node in ([decision.source] if is_skip else decision.options)
         ]
         keys = [self.anchor_key(state) for state in states]
         query = self.anchor_query(outputs[i])
         scores = [self.anchor_score((key + query).tanh()) for key in keys]
+        if is_skip:
+            scores = [-scores[0], scores[0]]  # of no, and of yes
         padding = self.log_prior.shape[1] - len(scores)
         logits = F.pad(torch.cat(scores, dim=1), (0, padding))
         return self._squash(logits, self.log_prior[i])

@@ -55,13 +55,27 @@ def every_row(decisions):
     return torch.tensor([decisions.indices(a) for a in architectures])
 
 
-both = pytest.mark.parametrize(
-    "decisions", [CONDITIONAL, CELL], ids=["conditional", "index"]
+# the layers of the macro space: node 0 is the stem
+LAYERS = Decisions(
+    "layers",
+    [
+        Decision("op_1", ("conv", "pool"), node=1),
+        Decision("op_2", ("conv", "pool"), node=2),
+        Decision("skip_0_2", (False, True), kind="skip", node=2, source=0),
+        Decision("op_3", ("conv", "pool"), node=3),
+        Decision("skip_0_3", (False, True), kind="skip", node=3, source=0),
+        Decision("skip_1_3", (False, True), kind="skip", node=3, source=1),
+    ],
+)
+
+
+each = pytest.mark.parametrize(
+    "decisions", [CONDITIONAL, CELL, LAYERS], ids=["conditional", "index", "skip"]
 )
 
 
 class TestProbabilities:
-    @both
+    @each
     def test_of_all_architectures_sum_to_one(self, decisions):
         controller = make_controller(decisions)
         rows = every_row(decisions)
@@ -69,7 +83,7 @@ class TestProbabilities:
         assert probability.sum().item() == pytest.approx(1.0, abs=1e-5)
         assert probability.max() > 3 / len(rows)  # far from uniform
 
-    @both
+    @each
     def test_agree_with_the_frequencies_of_samples(self, decisions):
         controller = make_controller(decisions)
         n = 20_000
@@ -80,7 +94,7 @@ class TestProbabilities:
             count = (drawn == row).all(dim=1).sum().item()
             assert abs(count - n * p) <= 5 * math.sqrt(n * p * (1 - p)) + 1
 
-    @both
+    @each
     def test_are_uniform_for_a_controller_without_weights(self, decisions):
         policies = make_controller(decisions, scale=0.0).log_policies(
             every_row(decisions)
@@ -107,14 +121,14 @@ class TestProbabilities:
         departed = opinionated.log_policies(rows).exp()[0, 0]
         assert departed[2] < 0.01  # of 0.1
 
-    @both
+    @each
     def test_of_options_that_do_not_exist_are_zero(self, decisions):
         policies = make_controller(decisions).log_policies(every_row(decisions)).exp()
         for i, decision in enumerate(decisions):
             assert (policies[:, i, len(decision.options) :] == 0).all()
         torch.testing.assert_close(policies.sum(dim=2), torch.ones(policies.shape[:2]))
 
-    @both
+    @each
     def test_of_one_decision_differ_with_what_was_decided_before(self, decisions):
         rows = every_row(decisions)
         policies = make_controller(decisions).log_policies(rows).exp()
@@ -122,7 +136,7 @@ class TestProbabilities:
         for i in range(1, len(decisions)):
             assert policies[:, i].std(dim=0).max() > 1e-3
 
-    @both
+    @each
     def test_do_not_look_ahead(self, decisions):
         controller = make_controller(decisions)
         rows = every_row(decisions)
@@ -131,6 +145,18 @@ class TestProbabilities:
             same = (rows[:, :i] == rows[0, :i]).all(dim=1)
             own = policies[same, i]
             torch.testing.assert_close(own, own[:1].expand_as(own))
+
+    def test_of_a_skip_depend_on_what_was_decided_at_its_source(self):
+        controller = make_controller(LAYERS)
+        rows = torch.tensor([[0, 0, 0, 0, 0, 0]])
+        before = controller.log_policies(rows)[0, 5, :2].detach()
+        # yes and no are equally far from zero, on both sides of it
+        squashed = before - before.mean()
+        assert squashed[0] == pytest.approx(-squashed[1].item(), abs=1e-6)
+        with torch.no_grad():
+            controller.anchor_key.weight.zero_()
+        after = controller.log_policies(rows)[0, 5, :2]
+        assert not torch.allclose(before, after)
 
     def test_of_an_index_depend_on_what_was_decided_at_that_node(self):
         # section 2.3 of the paper: the state is compared with those at the nodes
@@ -159,7 +185,7 @@ class TestProbabilities:
 
 
 class TestBoundOfLogits:
-    @both
+    @each
     @pytest.mark.parametrize("tanh_constant", [0.5, 2.5])
     def test_the_tanh_constant_bounds_them(self, decisions, tanh_constant):
         controller = make_controller(decisions, scale=1e4, tanh_constant=tanh_constant)
@@ -172,7 +198,7 @@ class TestBoundOfLogits:
             widest = max(widest, spread)
         assert widest > 1.9 * tanh_constant  # the bound is reached
 
-    @both
+    @each
     def test_a_higher_temperature_makes_the_policy_flatter(self, decisions):
         rows = every_row(decisions)
         entropies = [
@@ -204,7 +230,7 @@ class TestEntropy:
         expected = -(log_probability.exp() * log_probability).sum()
         torch.testing.assert_close(entropy, expected.expand(3))
 
-    @both
+    @each
     def test_in_the_mean_is_that_of_the_distribution_over_architectures(
         self, decisions
     ):
@@ -217,7 +243,7 @@ class TestEntropy:
             (probability * entropy).sum(), -(probability * log_probability).sum()
         )
 
-    @both
+    @each
     def test_has_a_finite_gradient(self, decisions):
         controller = make_controller(decisions)
         controller.evaluate(every_row(decisions))[1].sum().backward()
@@ -259,7 +285,7 @@ class TestInactiveDecisions:
 
 
 class TestSamples:
-    @both
+    @each
     def test_come_from_the_given_generator_alone(self, decisions):
         controller = make_controller(decisions)
         before = torch.get_rng_state()
