@@ -4,11 +4,19 @@ from sknas._version import __version__
 from sknas.architecture import Architecture, Decision, Decisions
 from sknas.estimators import NASClassifier, NASRegressor
 from sknas.search import ENAS, RandomSearch, SearchStrategy
-from sknas.spaces import DataSpec, SearchSpace, TabularSpace
+from sknas.spaces import (
+    ConvMacroSpace,
+    ConvMicroSpace,
+    DataSpec,
+    SearchSpace,
+    TabularSpace,
+)
 
 __all__ = [
     "ENAS",
     "Architecture",
+    "ConvMacroSpace",
+    "ConvMicroSpace",
     "DataSpec",
     "Decision",
     "Decisions",

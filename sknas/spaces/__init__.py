@@ -1,8 +1,19 @@
 """What can be built: one file for each search space."""
 
 from sknas.spaces._base import DataSpec, SearchSpace
+from sknas.spaces._conv_macro import ConvMacroSpace
+from sknas.spaces._conv_micro import ConvMicroSpace
 from sknas.spaces._tabular import TabularSpace
 
-SPACES: dict[str, type[SearchSpace]] = {"tabular": TabularSpace}
+SPACES: dict[str, type[SearchSpace]] = {
+    space.name: space for space in (TabularSpace, ConvMacroSpace, ConvMicroSpace)
+}
 
-__all__ = ["SPACES", "DataSpec", "SearchSpace", "TabularSpace"]
+__all__ = [
+    "SPACES",
+    "ConvMacroSpace",
+    "ConvMicroSpace",
+    "DataSpec",
+    "SearchSpace",
+    "TabularSpace",
+]

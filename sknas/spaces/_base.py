@@ -31,12 +31,27 @@ class DataSpec:
 
     quantiles : ndarray of shape (n_edges, n_numeric) or None, default=None
         Increasing quantiles of each numeric input on the training rows.
+
+    image_shape : tuple of int or None, default=None
+        Of images, (n_channels, height, width); of signals, (n_channels, n_steps).
+        None: the data are tables.
+
+    image_mean, image_scale : ndarray of shape (n_channels,) or None, default=None
+        Mean and standard deviation of each channel on the training rows.
     """
 
     n_outputs: int
     n_numeric: int = 0
     category_sizes: tuple[int, ...] = ()
     quantiles: np.ndarray | None = field(default=None, compare=False)
+    image_shape: tuple[int, ...] | None = None
+    image_mean: np.ndarray | None = field(default=None, compare=False)
+    image_scale: np.ndarray | None = field(default=None, compare=False)
+
+    @property
+    def kind(self) -> str:
+        """What the data are: "table" or "image", as which signals count too."""
+        return "table" if self.image_shape is None else "image"
 
 
 class SearchSpace(BaseEstimator, metaclass=ABCMeta):
@@ -47,7 +62,8 @@ class SearchSpace(BaseEstimator, metaclass=ABCMeta):
 
     Its networks take the inputs as keyword arguments: for tables, `numeric`, a
     float tensor of shape (n_rows, n_numeric), and `categorical`, an integer tensor
-    of shape (n_rows, n_categorical).
+    of shape (n_rows, n_categorical); for images and signals, `image`, a tensor of
+    floats or bytes of shape (n_rows, n_channels, ...), not scaled.
     """
 
     name: str
@@ -61,6 +77,20 @@ class SearchSpace(BaseEstimator, metaclass=ABCMeta):
         -------
         decisions : Decisions
             The decisions in the order in which they are made.
+        """
+
+    def check_data(self, spec: DataSpec) -> None:
+        """Check that networks of this space can read such data.
+
+        Parameters
+        ----------
+        spec : DataSpec
+            What the data look like.
+
+        Raises
+        ------
+        ValueError
+            If they cannot, with a hint what to do. The base class accepts all data.
         """
 
     @abstractmethod
@@ -111,6 +141,17 @@ class SearchSpace(BaseEstimator, metaclass=ABCMeta):
         """
         decisions = self.decisions()
         return decisions.architecture([0] * len(decisions))
+
+    def final_space(self) -> SearchSpace:
+        """Give the space in which the architectures that were found are trained.
+
+        Returns
+        -------
+        space : SearchSpace
+            One whose networks may be larger and whose decisions are the same: this
+            one, unless a space says otherwise.
+        """
+        return self
 
     def shared_name(self, name: str, architecture: Architecture) -> str:
         """Say which parameter of the supernet a network's parameter comes from.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Callable, Iterable
 
 import numpy as np
@@ -12,17 +11,8 @@ from torch import nn
 from sknas.architecture import Architecture, Decision, Decisions
 from sknas.modules import ACTIVATIONS
 from sknas.spaces._base import DataSpec, SearchSpace
+from sknas.spaces._rules import is_count, is_rate
 from sknas.spaces._tabular_networks import EMBEDDINGS, TabularNetwork, TabularSupernet
-
-
-def _is_count(value: object) -> bool:
-    is_integer = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    return is_integer and value >= 1
-
-
-def _is_rate(value: object) -> bool:
-    is_real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    return is_real and 0 <= value < 1
 
 
 def _one_of(names: Iterable[str]) -> tuple[str, Callable[[object], bool]]:
@@ -34,10 +24,10 @@ def _one_of(names: Iterable[str]) -> tuple[str, Callable[[object], bool]]:
 OPTION_RULES: dict[str, tuple[str, Callable[[object], bool]]] = {
     "numeric_embeddings": _one_of([*EMBEDDINGS, "none"]),
     "normalizations": _one_of(["none", "layer"]),
-    "dropouts": ("a number from 0 to below 1", _is_rate),
-    "depths": ("an integer from 1 up", _is_count),
+    "dropouts": ("a number from 0 to below 1", is_rate),
+    "depths": ("an integer from 1 up", is_count),
     "activations": _one_of(ACTIVATIONS),
-    "widths": ("an integer from 1 up", _is_count),
+    "widths": ("an integer from 1 up", is_count),
     "skips": ("True or False", lambda value: isinstance(value, bool)),
 }
 
@@ -144,7 +134,7 @@ class TabularSpace(SearchSpace):
     def _options(self) -> dict[str, tuple]:
         """Check the parameters; give their options as plain Python values."""
         n_heads = self.n_heads
-        if not _is_count(n_heads):
+        if not is_count(n_heads):
             raise ValueError(
                 "n_heads of TabularSpace must be an integer from 1 up, got "
                 f"{n_heads!r}."
@@ -166,6 +156,14 @@ class TabularSpace(SearchSpace):
                 v.item() if isinstance(v, np.generic) else v for v in values
             )
         return options
+
+    def check_data(self, spec: DataSpec) -> None:
+        """Check that the data are tables; see the base class."""
+        if spec.image_shape is not None:
+            raise ValueError(
+                'search_space "tabular" is for tables: X of 2 dimensions. For images '
+                'there are "conv-macro" and "conv-micro".'
+            )
 
     def supernet(self, spec: DataSpec) -> TabularSupernet:
         """Build the network that shares its parameters; see the base class."""

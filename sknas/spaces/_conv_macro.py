@@ -1,0 +1,374 @@
+"""Whole convolutional networks, layer by layer: the space named "conv-macro"."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor, nn
+
+from sknas.architecture import Architecture, Decision, Decisions
+from sknas.modules import (
+    PooledHead,
+    Projection,
+    average_pool,
+    batch_norm,
+    convolution,
+    max_pool,
+    separable_convolution,
+)
+from sknas.spaces._base import DataSpec
+from sknas.spaces._convolutional import ConvNetwork, ConvSpace, build_stem
+from sknas.spaces._rules import are_options, fixed_arc_numbers, is_count
+
+# in the order of the official code, whose numbers for them are their places here
+OPERATIONS = (
+    "conv3x3",
+    "separable_conv3x3",
+    "conv5x5",
+    "separable_conv5x5",
+    "average_pool3x3",
+    "max_pool3x3",
+)
+SKIP_PRIOR = 0.6, 0.4  # no, yes: the rate that Pham et al. (2018) draw the policy to
+
+
+def build_operation(
+    name: str, n_dimensions: int, n_inputs: int, n_filters: int
+) -> nn.Sequential:
+    """Build a layer's operation, and the 1x1 convolution before it."""
+    layers = [
+        convolution(n_dimensions, n_inputs, n_filters, 1),
+        batch_norm(n_dimensions, n_filters),
+        nn.ReLU(),
+    ]
+    if name == "average_pool3x3":
+        return nn.Sequential(*layers, average_pool(n_dimensions))
+    if name == "max_pool3x3":
+        return nn.Sequential(*layers, max_pool(n_dimensions))
+    build = separable_convolution if name.startswith("separable") else convolution
+    kernel_size = 5 if name.endswith("5x5") else 3
+    return nn.Sequential(
+        *layers,
+        build(n_dimensions, n_filters, n_filters, kernel_size),
+        batch_norm(n_dimensions, n_filters),
+        nn.ReLU(),
+    )
+
+
+class MacroNetwork(ConvNetwork):
+    """The network of the macro space, of some of its operations and skips.
+
+    Node 0 is the stem and node k layer k, which reads node k - 1; the nodes that it
+    skips from are put beside its operation's result and projected with it.
+
+    Parameters
+    ----------
+    spec : DataSpec
+        What the data look like.
+
+    operations : mapping of int to sequence of str
+        For each layer, the operations to build.
+
+    sources : mapping of int to sequence of int
+        For each layer, the nodes that it may skip from.
+
+    n_filters : int
+        Channels of the stem; each reduction doubles them.
+
+    n_reductions, stem_stride : int
+        How often the size is halved after the stem, and by how much in it.
+
+    dropout : float
+        Rate before the output layer.
+
+    architecture : Architecture or None, default=None
+        The architecture of a stand-alone network.
+    """
+
+    def __init__(
+        self,
+        spec: DataSpec,
+        operations: Mapping[int, Sequence[str]],
+        sources: Mapping[int, Sequence[int]],
+        *,
+        n_filters: int,
+        n_reductions: int,
+        stem_stride: int,
+        dropout: float,
+        architecture: Architecture | None = None,
+    ) -> None:
+        super().__init__(spec, architecture)
+        n_layers, n_dimensions = len(operations), self.n_dimensions
+        distance = n_layers // (n_reductions + 1)
+        reduced = [i * distance for i in range(1, n_reductions + 1)]
+        # of each node, the number of reductions before it
+        self.levels = [sum(r < k for r in reduced) for k in range(n_layers + 1)]
+        filters = [n_filters * 2**level for level in range(n_reductions + 1)]
+        self.stem = build_stem(
+            n_dimensions, spec.image_shape[0], n_filters, stem_stride
+        )
+        self.layers, self.joins, self.reductions = (nn.ModuleDict() for _ in range(3))
+        for k in range(1, n_layers + 1):
+            level = self.levels[k]
+            n = filters[level]
+            self.layers[str(k)] = nn.ModuleDict(
+                {o: build_operation(o, n_dimensions, n, n) for o in operations[k]}
+            )
+            if sources[k]:
+                names = [*map(str, sources[k]), "own"]
+                self.joins[str(k)] = Projection(
+                    n_dimensions, dict.fromkeys(names, n), n
+                )
+            for node in (*sources[k], k - 1):
+                for to in range(self.levels[node] + 1, level + 1):
+                    self.reductions[f"{node}_{to}"] = Projection(
+                        n_dimensions,
+                        {"all": filters[to - 1]},
+                        filters[to],
+                        reduces=True,
+                        rectifies=False,
+                    )
+        self.head = PooledHead({"all": filters[-1]}, spec.n_outputs, dropout)
+
+    def answer(self, x: Tensor, architecture: Architecture) -> Tensor:
+        """Give an architecture's outputs; see the base class."""
+        values = {(0, 0): self.stem(x)}
+
+        def value(node: int, level: int) -> Tensor:
+            """Give a node's output after so many reductions."""
+            if (node, level) not in values:
+                reduction = self.reductions[f"{node}_{level}"]
+                values[node, level] = reduction({"all": value(node, level - 1)})
+            return values[node, level]
+
+        for k, level in enumerate(self.levels[1:], start=1):
+            operation = self.layers[str(k)][architecture[f"operation_{k}"]]
+            own = operation(value(k - 1, level))
+            skips = _skips(architecture, k)
+            if skips:
+                tensors = {str(j): value(j, level) for j in skips}
+                own = self.joins[str(k)](tensors | {"own": own})
+            values[k, level] = own
+        return self.head({"all": own})
+
+
+class ConvMacroSpace(ConvSpace):
+    """Convolutional networks designed layer by layer: the space named "conv-macro".
+
+    The macro space of ENAS (Pham et al., 2018, section 2.3): each layer has one of six
+    operations, and for each earlier layer but the last a yes or no to a skip
+    connection. For images, and with convolutions along the steps for signals.
+
+    Parameters
+    ----------
+    n_layers : int, default=6
+        Number of layers. The paper searches 12 and trains 24.
+
+    n_filters : int or "auto", default="auto"
+        Channels of the first layers; each reduction doubles them. "auto" is 24 where
+        the stem leaves no more than 100 places, else 16. The paper searches with 36
+        and trains with 96.
+
+    operations : tuple of str, default=all six
+        Which operations a layer may have: of "conv3x3", "separable_conv3x3",
+        "conv5x5", "separable_conv5x5", "average_pool3x3" and "max_pool3x3". The
+        first is the default architecture's.
+
+    final_n_filters : int or None, default=None
+        `n_filters` of the networks that are trained once the search is over. None:
+        as in the search.
+
+    n_reductions : int or "auto", default="auto"
+        How often the size is halved, at equal distances. "auto" is 2, as in the
+        paper, or fewer where the images are too small for it.
+
+    stem_stride : int or "auto", default="auto"
+        By how much the first convolution reduces the size: a power of two. "auto" is
+        the least that leaves no more than 256 places, 16 x 16 or 256 steps; the
+        paper's 1 takes about four times as long for images of 32 x 32.
+
+    dropout : float, default=0.2
+        Dropout rate before the output layer.
+
+    Examples
+    --------
+    >>> from sknas import ConvMacroSpace
+    >>> space = ConvMacroSpace(n_layers=3, operations=("conv3x3", "max_pool3x3"))
+    >>> print(space.describe(space.default_architecture()))
+    stem -> conv3x3 -> conv3x3 -> conv3x3 -> mean -> output
+    """
+
+    name = "conv-macro"
+    _n_filters = (16, 24)
+
+    _rules = ConvSpace._rules | {
+        "n_layers": ("an integer from 1 up", is_count),
+        "operations": (
+            f"a tuple of one or more different options of {list(OPERATIONS)}",
+            are_options(OPERATIONS),
+        ),
+    }
+
+    def __init__(
+        self,
+        n_layers: int = 6,
+        n_filters: int | str = "auto",
+        operations: tuple[str, ...] = OPERATIONS,
+        final_n_filters: int | None = None,
+        n_reductions: int | str = "auto",
+        stem_stride: int | str = "auto",
+        dropout: float = 0.2,
+    ) -> None:
+        self.n_layers = n_layers
+        self.n_filters = n_filters
+        self.operations = operations
+        self.final_n_filters = final_n_filters
+        self.n_reductions = n_reductions
+        self.stem_stride = stem_stride
+        self.dropout = dropout
+
+    def decisions(self) -> Decisions:
+        """List the decisions: for each layer, its operation, then its skips.
+
+        Returns
+        -------
+        decisions : Decisions
+            "operation_k" is that of layer k; "skip_j_k" whether layer j's output, 0
+            being the stem's, is put beside it.
+        """
+        self._check_parameters()
+        decisions = []
+        for k in range(1, self.n_layers + 1):
+            decisions.append(Decision(f"operation_{k}", tuple(self.operations), node=k))
+            decisions += [
+                Decision(
+                    f"skip_{j}_{k}",
+                    (False, True),
+                    kind="skip",
+                    node=k,
+                    source=j,
+                    prior=SKIP_PRIOR,
+                )
+                for j in range(k - 1)
+            ]
+        return Decisions(self.name, decisions)
+
+    def _sizes(self, spec: DataSpec) -> dict[str, int]:
+        sizes = super()._sizes(spec)
+        if self.n_reductions == "auto":
+            sizes["n_reductions"] = min(sizes["n_reductions"], self.n_layers - 1)
+        elif sizes["n_reductions"] >= self.n_layers:
+            raise ValueError(
+                f"n_reductions of {type(self).__name__} must be below n_layers, "
+                f"{self.n_layers}, got {self.n_reductions}."
+            )
+        return sizes
+
+    def _build(
+        self, spec: DataSpec, operations, sources, architecture=None
+    ) -> MacroNetwork:
+        return MacroNetwork(
+            spec,
+            operations,
+            sources,
+            **self._sizes(spec),
+            dropout=self.dropout,
+            architecture=architecture,
+        )
+
+    def supernet(self, spec: DataSpec) -> MacroNetwork:
+        """Build the network that shares its parameters; see the base class."""
+        layers = range(1, self.n_layers + 1)
+        return self._build(
+            spec,
+            dict.fromkeys(layers, tuple(self.operations)),
+            {k: range(k - 1) for k in layers},
+        )
+
+    def network(self, architecture: Architecture, spec: DataSpec) -> MacroNetwork:
+        """Build the stand-alone network; see the base class."""
+        layers = range(1, self.n_layers + 1)
+        return self._build(
+            spec,
+            {k: [architecture[f"operation_{k}"]] for k in layers},
+            {k: _skips(architecture, k) for k in layers},
+            architecture,
+        )
+
+    def read_fixed_arc(self, text: str) -> Architecture:
+        """Read what the official code calls a fixed arc.
+
+        Parameters
+        ----------
+        text : str
+            For each layer, the number of its operation, then 0 or 1 for each skip.
+
+        Returns
+        -------
+        architecture : Architecture
+            The architecture, of as many layers as the space has.
+        """
+        numbers = fixed_arc_numbers(text, len(self.decisions()))
+        choices = {}
+        for decision, number in zip(self.decisions(), numbers, strict=True):
+            options = OPERATIONS if decision.kind == "operation" else (False, True)
+            if number >= len(options):
+                raise ValueError(
+                    f"the fixed arc has {number} for {decision.name!r}, which must be "
+                    f"below {len(options)}."
+                )
+            choices[decision.name] = options[number]
+        return Architecture(self.name, choices)
+
+    def write_fixed_arc(self, architecture: Architecture) -> str:
+        """Write an architecture as the official code's fixed arc.
+
+        Parameters
+        ----------
+        architecture : Architecture
+            An architecture of this space.
+
+        Returns
+        -------
+        text : str
+            What :meth:`read_fixed_arc` reads.
+        """
+        return " ".join(
+            str(OPERATIONS.index(option) if isinstance(option, str) else int(option))
+            for option in architecture.values()
+        )
+
+    def describe(self, architecture: Architecture) -> str:
+        """Say in words what an architecture is."""
+        layers = []
+        for k in range(1, self.n_layers + 1):
+            skips = [f"layer {j}" if j else "stem" for j in _skips(architecture, k)]
+            beside = f" (beside {', '.join(skips)})" if skips else ""
+            layers.append(architecture[f"operation_{k}"] + beside)
+        return " -> ".join(["stem", *layers, "mean", "output"])
+
+    def graph(self, architecture: Architecture) -> tuple[dict[str, str], list[tuple]]:
+        """Give the architecture as a graph: the stem, layers with skips, output."""
+        nodes = {"input": "input", "layer_0": "stem"}
+        edges = [("input", "layer_0")]
+        last = "layer_0"
+        for k in range(1, self.n_layers + 1):
+            nodes[f"layer_{k}"] = architecture[f"operation_{k}"]
+            edges.append((last, f"layer_{k}"))
+            last = f"layer_{k}"
+            skips = _skips(architecture, k)
+            if skips:
+                nodes[f"join_{k}"] = "side by side"
+                edges.append((last, f"join_{k}"))
+                last = f"join_{k}"
+                edges += [
+                    (f"join_{j}" if f"join_{j}" in nodes else f"layer_{j}", last)
+                    for j in skips
+                ]
+        nodes["output"] = "output"
+        return nodes, [*edges, (last, "output")]
+
+
+def _skips(architecture: Architecture, k: int) -> list[int]:
+    """Give the nodes that layer k skips from."""
+    return [j for j in range(k - 1) if architecture[f"skip_{j}_{k}"]]

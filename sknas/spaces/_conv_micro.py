@@ -1,0 +1,246 @@
+"""Convolutional networks stacked from two cells: the space named "conv-micro"."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from sknas.architecture import Architecture, Decision, Decisions
+from sknas.spaces._base import DataSpec
+from sknas.spaces._conv_micro_network import CELLS, OPERATIONS, MicroNetwork, loose_ends
+from sknas.spaces._convolutional import ConvSpace
+from sknas.spaces._rules import fixed_arc_numbers, is_count, is_rate
+
+
+class ConvMicroSpace(ConvSpace):
+    """Convolutional networks stacked from two cells: the space named "conv-micro".
+
+    The micro space of ENAS (Pham et al., 2018, section 2.4): a normal cell, and a
+    reduction cell that halves the size. The nodes of a cell each apply two operations
+    to the outputs of two earlier nodes and add the results; nodes 0 and 1 are the
+    outputs of the two cells before. What no node reads is the cell's output. For
+    images, and with convolutions along the steps for signals.
+
+    Parameters
+    ----------
+    n_cells : int, default=3
+        Number of normal cells; the reduction cells come on top. The paper searches 6
+        and trains 15.
+
+    n_filters : int or "auto", default="auto"
+        Channels of a node of the first cells; each reduction doubles them. "auto" is 16
+        where the stem leaves no more than 100 places, else 12. The paper searches with
+        20 and trains with 36.
+
+    n_nodes : int, default=3
+        Nodes of a cell that are decided on. The paper has 5.
+
+    final_n_cells, final_n_filters : int or None, default=None
+        `n_cells` and `n_filters` of the networks that are trained once the search is
+        over. None: as in the search.
+
+    n_reductions : int or "auto", default="auto"
+        Number of reduction cells, at equal distances. "auto" is 2, as in the paper,
+        or fewer where the images are too small for it.
+
+    stem_stride : int or "auto", default="auto"
+        By how much the first convolution reduces the size: a power of two. "auto" is
+        the least that leaves no more than 256 places, 16 x 16 or 256 steps; the
+        paper has 1.
+
+    dropout : float, default=0.2
+        Dropout rate before the output layer.
+
+    drop_path : float, default=0.0
+        Rate at which operations are left out while a network is trained: that of the
+        last cell at the end of the training, it grows from 0 with both. The paper's
+        final training has 0.4.
+
+    auxiliary_weight : float, default=0.0
+        Weight of the loss of a second output, from the cell after the last reduction,
+        while a found network is trained; 0 for none. The paper's has 0.4.
+
+    Examples
+    --------
+    >>> from sknas import Architecture, ConvMicroSpace
+    >>> space = ConvMicroSpace(n_nodes=1)
+    >>> found = Architecture.from_fixed_arc("0 2 0 0 1 0 0 3", space)
+    >>> print(space.describe(found))
+    normal cell: 2 = average_pool3x3(0) + separable_conv3x3(0)
+    reduction cell: 2 = separable_conv3x3(1) + max_pool3x3(0)
+    """
+
+    name = "conv-micro"
+    _n_filters = (12, 16)
+
+    _rules = ConvSpace._rules | {
+        "n_cells": ("an integer from 1 up", is_count),
+        "n_nodes": ("an integer from 1 up", is_count),
+        "final_n_cells": (
+            "None or an integer from 1 up",
+            lambda v: v is None or is_count(v),
+        ),
+        "drop_path": ("a number from 0 to below 1", is_rate),
+        "auxiliary_weight": ("a number from 0 to below 1", is_rate),
+    }
+
+    def __init__(
+        self,
+        n_cells: int = 3,
+        n_filters: int | str = "auto",
+        n_nodes: int = 3,
+        final_n_cells: int | None = None,
+        final_n_filters: int | None = None,
+        n_reductions: int | str = "auto",
+        stem_stride: int | str = "auto",
+        dropout: float = 0.2,
+        drop_path: float = 0.0,
+        auxiliary_weight: float = 0.0,
+    ) -> None:
+        self.n_cells = n_cells
+        self.n_filters = n_filters
+        self.n_nodes = n_nodes
+        self.final_n_cells = final_n_cells
+        self.final_n_filters = final_n_filters
+        self.n_reductions = n_reductions
+        self.stem_stride = stem_stride
+        self.dropout = dropout
+        self.drop_path = drop_path
+        self.auxiliary_weight = auxiliary_weight
+
+    def decisions(self) -> Decisions:
+        """List the decisions: for each node of both cells, two inputs and operations.
+
+        Returns
+        -------
+        decisions : Decisions
+            "normal_input_k_1" is the first input of node k of the normal cell,
+            "normal_operation_k_1" what is applied to it; and so on.
+        """
+        self._check_parameters()
+        decisions = []
+        for cell in CELLS:
+            for k in self._nodes():
+                for i in (1, 2):
+                    decisions += [
+                        Decision(
+                            f"{cell}_input_{k}_{i}",
+                            tuple(range(k)),
+                            kind="index",
+                            node=k,
+                        ),
+                        Decision(f"{cell}_operation_{k}_{i}", OPERATIONS, node=k),
+                    ]
+        return Decisions(self.name, decisions)
+
+    def _nodes(self) -> range:
+        return range(2, 2 + self.n_nodes)
+
+    def default_architecture(self) -> Architecture:
+        """Give a chain of separable convolutions, each with a skip over it."""
+        choices = {}
+        for cell in CELLS:
+            for k in self._nodes():
+                choices |= {
+                    f"{cell}_input_{k}_1": k - 1,
+                    f"{cell}_operation_{k}_1": "separable_conv3x3",
+                    f"{cell}_input_{k}_2": k - 2,
+                    f"{cell}_operation_{k}_2": "identity",
+                }
+        return Architecture(self.name, choices)
+
+    def _network(self, spec: DataSpec, architecture: Architecture | None):
+        return MicroNetwork(
+            spec,
+            architecture,
+            n_cells=self.n_cells,
+            n_nodes=self.n_nodes,
+            **self._sizes(spec),
+            dropout=self.dropout,
+            drop_path=self.drop_path if architecture else 0.0,
+            auxiliary_weight=self.auxiliary_weight if architecture else 0.0,
+        )
+
+    def supernet(self, spec: DataSpec) -> MicroNetwork:
+        """Build the network that shares its parameters; see the base class."""
+        return self._network(spec, None)
+
+    def network(self, architecture: Architecture, spec: DataSpec) -> nn.Module:
+        """Build the stand-alone network; see the base class."""
+        return self._network(spec, architecture)
+
+    def read_fixed_arc(self, text: str) -> Architecture:
+        """Read what the official code calls a fixed arc.
+
+        Parameters
+        ----------
+        text : str
+            For each node of the normal cell, then of the reduction cell: an input, the
+            number of its operation, and both again.
+
+        Returns
+        -------
+        architecture : Architecture
+            The architecture, of as many nodes as the space has.
+        """
+        numbers = fixed_arc_numbers(text, len(self.decisions()))
+        choices = {}
+        for decision, number in zip(self.decisions(), numbers, strict=True):
+            if number >= len(decision.options):
+                raise ValueError(
+                    f"the fixed arc has {number} for {decision.name!r}, which must be "
+                    f"below {len(decision.options)}."
+                )
+            choices[decision.name] = decision.options[number]
+        return Architecture(self.name, choices)
+
+    def write_fixed_arc(self, architecture: Architecture) -> str:
+        """Write an architecture as the official code's fixed arc.
+
+        Parameters
+        ----------
+        architecture : Architecture
+            An architecture of this space.
+
+        Returns
+        -------
+        text : str
+            What :meth:`read_fixed_arc` reads.
+        """
+        return " ".join(map(str, self.decisions().indices(architecture)))
+
+    def describe(self, architecture: Architecture) -> str:
+        """Say in words what an architecture is."""
+        lines = []
+        for cell in CELLS:
+            nodes = [
+                f"{k} = "
+                + " + ".join(
+                    f"{architecture[f'{cell}_operation_{k}_{i}']}"
+                    f"({architecture[f'{cell}_input_{k}_{i}']})"
+                    for i in (1, 2)
+                )
+                for k in self._nodes()
+            ]
+            lines.append(f"{cell} cell: {', '.join(nodes)}")
+        return "\n".join(lines)
+
+    def graph(self, architecture: Architecture) -> tuple[dict[str, str], list[tuple]]:
+        """Give both cells as one graph: inputs, operations, sums, outputs."""
+        nodes, edges = {}, []
+        for cell in CELLS:
+            nodes[f"{cell}_0"] = f"{cell} cell: output of the cell before the last"
+            nodes[f"{cell}_1"] = f"{cell} cell: output of the last cell"
+            for k in self._nodes():
+                operations = [f"{cell}_operation_{k}_{i}" for i in (1, 2)]
+                for i, operation in enumerate(operations, start=1):
+                    nodes[operation] = architecture[operation]
+                    source = architecture[f"{cell}_input_{k}_{i}"]
+                    edges.append((f"{cell}_{source}", operation))
+                nodes[f"{cell}_{k}"] = "+"
+                edges += [(operation, f"{cell}_{k}") for operation in operations]
+            nodes[f"{cell}_output"] = f"{cell} cell: output"
+            edges += [
+                (f"{cell}_{k}", f"{cell}_output")
+                for k in loose_ends(architecture, cell, self.n_nodes)
+            ]
+        return nodes, edges

@@ -1,0 +1,284 @@
+"""What the convolutional spaces share: how images enter, and how sizes are chosen."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+from sknas.architecture import Architecture
+from sknas.modules import BATCH_NORMS, batch_norm, convolution
+from sknas.spaces._base import DataSpec, SearchSpace
+from sknas.spaces._rules import is_count, is_rate
+
+LARGEST_MAP = 256  # places of the stem's output, where stem_stride is "auto"
+SMALL_MAP = 100  # so few places leave time for more filters, where n_filters is "auto"
+CALIBRATION_ROWS = 64  # that an architecture's normalization is estimated on
+
+
+class ConvNetwork(nn.Module):
+    """A network of images or signals: of one architecture, or shared by many.
+
+    One class serves as both. It holds the modules of all the options that it is built
+    with; those of a single architecture make the stand-alone network, and its
+    parameters have the same names in the shared one.
+
+    Parameters
+    ----------
+    spec : DataSpec
+        What the data look like.
+
+    architecture : Architecture or None
+        The architecture of a stand-alone network; None: shared by many.
+    """
+
+    def __init__(self, spec: DataSpec, architecture: Architecture | None) -> None:
+        super().__init__()
+        self.architecture = architecture
+        n_channels, *sizes = spec.image_shape
+        self.n_dimensions = len(sizes)
+        shape = (n_channels, *[1] * len(sizes))
+        mean, scale = (
+            torch.tensor(values, dtype=torch.float32).view(shape)
+            for values in (spec.image_mean, spec.image_scale)
+        )
+        self.register_buffer("image_mean", mean)
+        self.register_buffer("image_scale", scale)
+        self._calibration: list[Tensor] = []
+        self._calibrated: Architecture | None = None
+
+    def forward(
+        self, image: Tensor, architectures: list[Architecture] | None = None
+    ) -> Tensor:
+        """Give logits: (n_rows, n_outputs), or (n_architectures, n_rows, n_outputs)."""
+        if architectures is None:
+            return self._answer(image, self.architecture)
+        is_common = image.ndim == self.n_dimensions + 2
+        images = [image] * len(architectures) if is_common else image.unbind()
+        if self.training:
+            self._remember(image if is_common else image.flatten(0, 1))
+        outputs = []
+        for own, architecture in zip(images, architectures, strict=True):
+            if not self.training:
+                self.calibrate(architecture)
+            outputs.append(self._answer(own, architecture))
+        return torch.stack(outputs)
+
+    def _answer(self, image: Tensor, architecture: Architecture) -> Tensor:
+        on_cuda = image.device.type == "cuda"
+        with torch.autocast(image.device.type, torch.bfloat16, enabled=on_cuda):
+            x = (image.float() - self.image_mean) / self.image_scale
+            if self.n_dimensions == 2:  # twice as quick, pooling more so
+                x = x.contiguous(memory_format=torch.channels_last)
+            return self.answer(x, architecture).float()
+
+    @abstractmethod
+    def answer(self, x: Tensor, architecture: Architecture) -> Tensor:
+        """Give an architecture's outputs from scaled images.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n_rows, n_channels, ...)
+            The images.
+
+        architecture : Architecture
+            Which way to go.
+
+        Returns
+        -------
+        outputs : Tensor of shape (n_rows, n_outputs)
+            The logits.
+        """
+
+    def train(self, mode: bool = True) -> ConvNetwork:
+        """Set training mode, in which parameters may change."""
+        if mode:
+            self._calibrated = None
+        return super().train(mode)
+
+    def _remember(self, image: Tensor) -> None:
+        """Keep the latest training rows."""
+        kept = [image]
+        for earlier in self._calibration:
+            if sum(map(len, kept)) < CALIBRATION_ROWS:
+                kept.append(earlier)
+        self._calibration = kept
+
+    @torch.no_grad()
+    def calibrate(self, architecture: Architecture) -> None:
+        """Give the shared network the normalization statistics of an architecture.
+
+        Shared training mixes those of all architectures. They are estimated anew on
+        the latest training rows (as in BigNAS, Yu et al., 2020), unless the last call
+        was for the same architecture and parameters.
+
+        Parameters
+        ----------
+        architecture : Architecture
+            The architecture.
+        """
+        if self._calibrated == architecture or not self._calibration:
+            return
+        norms = [
+            m for m in self.modules() if isinstance(m, tuple(BATCH_NORMS.values()))
+        ]
+        momentum = norms[0].momentum
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # the plain mean of all rows
+            norm.training = True
+        self._answer(torch.cat(self._calibration)[:CALIBRATION_ROWS], architecture)
+        for norm in norms:
+            norm.momentum = momentum
+            norm.training = False
+        self._calibrated = architecture
+
+
+def build_stem(
+    n_dimensions: int, n_inputs: int, n_filters: int, stride: int
+) -> nn.Sequential:
+    """Build the first convolution, and before it one for each halving of the size."""
+    layers = []
+    while stride > 1:
+        last = stride == 2
+        layers += [
+            convolution(n_dimensions, n_inputs, n_filters, 3, stride=2),
+            batch_norm(n_dimensions, n_filters),
+        ]
+        if not last:
+            layers.append(nn.ReLU())
+        n_inputs, stride = n_filters, stride // 2
+    if not layers:
+        layers = [
+            convolution(n_dimensions, n_inputs, n_filters, 3),
+            batch_norm(n_dimensions, n_filters),
+        ]
+    return nn.Sequential(*layers)
+
+
+class ConvSpace(SearchSpace):
+    """Base class of the convolutional spaces: what they do with sizes and data."""
+
+    _rules = {
+        "n_filters": (
+            '"auto" or an even integer from 2 up',
+            lambda v: v == "auto" if isinstance(v, str) else _is_even(v),
+        ),
+        "final_n_filters": (
+            "None or an even integer from 2 up",
+            lambda v: v is None or _is_even(v),
+        ),
+        "n_reductions": (
+            '"auto" or an integer from 0 up',
+            lambda v: v == "auto" if isinstance(v, str) else v == 0 or is_count(v),
+        ),
+        "stem_stride": (
+            '"auto" or a power of two',
+            lambda v: (
+                v == "auto" if isinstance(v, str) else is_count(v) and v & (v - 1) == 0
+            ),
+        ),
+        "dropout": ("a number from 0 to below 1", is_rate),
+    }
+    """What each parameter must be: in words, and as a test."""
+
+    _n_filters: tuple[int, int]
+    """What "auto" stands for on large maps, and on small ones."""
+
+    def _check_parameters(self) -> None:
+        for name, (rule, is_right) in self._rules.items():
+            value = getattr(self, name)
+            if not is_right(value):
+                raise ValueError(
+                    f"{name} of {type(self).__name__} must be {rule}, got {value!r}."
+                )
+
+    def check_data(self, spec: DataSpec) -> None:
+        """Check that the data are images or signals, and large enough.
+
+        Parameters
+        ----------
+        spec : DataSpec
+            What the data look like.
+
+        Raises
+        ------
+        ValueError
+            If they are tables, or smaller than `n_reductions` needs.
+        """
+        self._check_parameters()
+        if spec.image_shape is None:
+            raise ValueError(
+                f"search_space {self.name!r} is for images: X of 3 or 4 dimensions, or "
+                "of 2 with image_shape=(channels, height, width). For tables there is "
+                '"tabular".'
+            )
+        self._sizes(spec)
+
+    def _sizes(self, spec: DataSpec) -> dict[str, int]:
+        """Settle the sizes that depend on those of the images."""
+        sizes = spec.image_shape[1:]
+        stride = self.stem_stride
+        if stride == "auto":
+            stride = 1
+            while math.prod(_divided(sizes, stride)) > LARGEST_MAP:
+                stride *= 2
+        sizes = _divided(sizes, stride)
+        n_filters = self.n_filters
+        if n_filters == "auto":
+            n_filters = self._n_filters[math.prod(sizes) <= SMALL_MAP]
+        most = (min(sizes) - 1).bit_length()
+        n_reductions = self.n_reductions
+        if n_reductions == "auto":
+            n_reductions = min(2, most)
+        elif n_reductions > most:
+            raise ValueError(
+                f"X has images of {' x '.join(map(str, spec.image_shape[1:]))}: too "
+                f"small for n_reductions={n_reductions} of {type(self).__name__} after "
+                f"a stem_stride of {stride}. At most {most} can halve them; give "
+                'fewer, or "auto".'
+            )
+        return {
+            "n_filters": n_filters,
+            "n_reductions": n_reductions,
+            "stem_stride": stride,
+        }
+
+    def final_space(self) -> SearchSpace:
+        """Give the space in which what was found is trained: perhaps larger.
+
+        Returns
+        -------
+        space : SearchSpace
+            This one with the parameters that begin with "final".
+        """
+        parameters = self.get_params()
+        final = {
+            name.removeprefix("final_"): value
+            for name, value in parameters.items()
+            if name.startswith("final_") and value is not None
+        }
+        return type(self)(**(parameters | final)) if final else self
+
+    def copy_shared_weights(
+        self, supernet: nn.Module, network: nn.Module, architecture: Architecture
+    ) -> None:
+        """Copy the shared parameters, and statistics that are the architecture's own.
+
+        Parameters
+        ----------
+        supernet, network, architecture
+            See the base class.
+        """
+        supernet.calibrate(architecture)
+        super().copy_shared_weights(supernet, network, architecture)
+
+
+def _divided(sizes: tuple[int, ...], stride: int) -> list[int]:
+    return [-(-size // stride) for size in sizes]
+
+
+def _is_even(value: object) -> bool:
+    return is_count(value) and value % 2 == 0
