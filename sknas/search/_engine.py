@@ -24,6 +24,7 @@ from sknas.training import (
     count_parameters,
     network_weights,
     optimizer_arguments,
+    schedule_shape,
 )
 
 # of the time that is left: for the shared parameters, then for the ranking
@@ -198,7 +199,11 @@ def _train_shared(
     n_steps = len(BatchIterator(problem.train, batch_size))
     least_steps = min(LEAST_EPOCHS, search_epochs) * n_steps
     budget = TimeBudget(seconds, least_steps=least_steps, is_optional=True)
-    schedule = Schedule(search_epochs * n_steps, budget=budget)
+    schedule = Schedule(
+        search_epochs * n_steps,
+        budget=budget,
+        shape=schedule_shape(recipe.lr_schedule, search_epochs),
+    )
     progress.begin("search", search_epochs)
     strategy.initialize(decisions, random_state)
     net = SearchNet(
@@ -214,9 +219,15 @@ def _train_shared(
         batch_size=batch_size,
         iterator_train=BatchIterator,
         iterator_train__shuffle=True,
+        iterator_train__augmentation=recipe.augmentation,
         dataset=Dataset,
         train_split=None,
-        callbacks=[schedule, ReportEpochs(progress, fitted_so_far), *callbacks],
+        callbacks=[
+            schedule,
+            *recipe.clipping(),
+            ReportEpochs(progress, fitted_so_far),
+            *callbacks,
+        ],
         callbacks__print_log=None,
         callbacks__valid_loss=None,
         verbose=0,

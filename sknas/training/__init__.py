@@ -1,5 +1,6 @@
 """Training, under skorch, of the shared network and of stand-alone networks."""
 
+from sknas.training._augmentation import AUGMENTATIONS, Augmentation
 from sknas.training._criterion import (
     REGRESSION_LOSSES,
     Criterion,
@@ -23,7 +24,12 @@ from sknas.training._progress import (
     StopTraining,
     noting_interrupts,
 )
-from sknas.training._schedule import Schedule, TimeBudget
+from sknas.training._schedule import (
+    SCHEDULES,
+    Schedule,
+    TimeBudget,
+    schedule_shape,
+)
 from sknas.training._train import (
     Recipe,
     TrainedNetwork,
@@ -37,8 +43,11 @@ from sknas.training._train import (
 )
 
 __all__ = [
+    "AUGMENTATIONS",
     "OPTIMIZERS",
     "REGRESSION_LOSSES",
+    "SCHEDULES",
+    "Augmentation",
     "Batch",
     "BatchIterator",
     "Criterion",
@@ -67,6 +76,7 @@ __all__ = [
     "predict_logits",
     "private_random_state",
     "run_tasks",
+    "schedule_shape",
     "single_thread",
     "train_ensemble",
     "train_network",

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from sknas.training._augmentation import Augmentation
+
 Batch = tuple[dict[str, Tensor], tuple[Tensor, Tensor]]
 
 
@@ -24,31 +26,47 @@ class TensorTable(Dataset):
 
     weight : Tensor of shape (n_rows,)
         The rows' weights, with a mean of about one.
+
+    rows : Tensor of int, of shape (n_rows,), or None, default=None
+        Which rows of the inputs the table has: tables of parts of the same rows share
+        their inputs. None: all.
     """
 
     def __init__(
-        self, inputs: dict[str, Tensor], target: Tensor, weight: Tensor
+        self,
+        inputs: dict[str, Tensor],
+        target: Tensor,
+        weight: Tensor,
+        rows: Tensor | None = None,
     ) -> None:
         self.inputs = inputs
         self.target = target
         self.weight = weight
+        self.rows = rows
 
     def __len__(self) -> int:
         return len(self.target)
 
     def __getitem__(self, index: int | slice | Tensor) -> Batch:
-        inputs = {name: tensor[index] for name, tensor in self.inputs.items()}
+        rows = index if self.rows is None else self.rows[index]
+        inputs = {name: tensor[rows] for name, tensor in self.inputs.items()}
         return inputs, (self.target[index], self.weight[index])
 
     def subset(self, index: Tensor) -> TensorTable:
-        """Take the rows of an index, in its order."""
-        inputs, (target, weight) = self[index]
-        return TensorTable(inputs, target, weight)
+        """Take the rows of an index, in its order; the inputs are not copied."""
+        index = index.to(self.target.device)
+        rows = index if self.rows is None else self.rows[index]
+        return TensorTable(self.inputs, self.target[index], self.weight[index], rows)
+
+    def reweighted(self, weight: Tensor) -> TensorTable:
+        """Give the same rows other weights."""
+        return TensorTable(self.inputs, self.target, weight, self.rows)
 
     def to(self, device: str) -> TensorTable:
         """Move all tensors to a device."""
         inputs = {name: tensor.to(device) for name, tensor in self.inputs.items()}
-        return TensorTable(inputs, self.target.to(device), self.weight.to(device))
+        rows = None if self.rows is None else self.rows.to(device)
+        return TensorTable(inputs, self.target.to(device), self.weight.to(device), rows)
 
 
 class BatchIterator:
@@ -70,6 +88,9 @@ class BatchIterator:
     n_batches : int or None, default=None
         Batches in a pass; where the rows do not suffice, they are gone through
         again. None: as many as the rows fill.
+
+    augmentation : callable or None, default=None
+        Changes the inputs of a batch at random.
     """
 
     def __init__(
@@ -78,8 +99,10 @@ class BatchIterator:
         batch_size: int,
         shuffle: bool = False,
         n_batches: int | None = None,
+        augmentation: Augmentation | None = None,
     ) -> None:
         self.dataset = dataset
+        self.augmentation = augmentation
         self.batch_size = batch_size
         self.shuffle = shuffle
         self.n_batches = n_batches
@@ -100,4 +123,7 @@ class BatchIterator:
                 continue
             if start == 0:
                 order = torch.randperm(n_rows).to(self.dataset.target.device)
-            yield self.dataset[order[start:stop]]
+            inputs, target = self.dataset[order[start:stop]]
+            if self.augmentation is not None:
+                inputs = self.augmentation(inputs)
+            yield inputs, target

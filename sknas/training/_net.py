@@ -71,6 +71,30 @@ class InMemoryNet(NeuralNet):
         self._set_training(True)
         self._parameters = list(self.module_.named_parameters())
 
+    def run_single_epoch(self, iterator, training, prefix, step_fn, **kwargs) -> None:
+        """Run an epoch; on a GPU, without waiting for the loss of each step.
+
+        skorch asks for it after each step, which stops the GPU's queue; here all are
+        fetched at the end.
+        """
+        if iterator is None or self._waits_for_losses():
+            super().run_single_epoch(iterator, training, prefix, step_fn, **kwargs)
+            return
+        losses = []
+        for batch in iterator:
+            self.notify("on_batch_begin", batch=batch, training=training)
+            step = step_fn(batch, **kwargs)
+            losses.append(step["loss"].detach())
+            self.history.record_batch(f"{prefix}_batch_size", len(batch[1][0]))
+            self.notify("on_batch_end", batch=batch, training=training, **step)
+        rows = self.history[-1]["batches"][-len(losses) :]
+        for row, loss in zip(rows, torch.stack(losses).tolist(), strict=True):
+            row[f"{prefix}_loss"] = loss
+        self.history.record(f"{prefix}_batch_count", len(losses))
+
+    def _waits_for_losses(self) -> bool:
+        return torch.device(self.device).type == "cpu"
+
     def get_loss(self, y_pred: Tensor, y_true, X=None, training=False) -> Tensor:
         """Give the criterion's loss on targets and their weights."""
         return self.criterion_(y_pred, *y_true)

@@ -2,15 +2,57 @@
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from skorch.callbacks import Callback
 
+from sknas.modules import DropPath
 from sknas.training._progress import StopTraining
 
 WARM_UP_STEPS = 20
 MEASURED_STEPS = 5  # after which a step's time is known
+
+
+# Pham et al. (2018): cosines over 10, 20, 40, ... epochs, from 0.05 down to 0.001
+RESTART_EPOCHS, RESTART_FACTOR, RESTART_FLOOR = 10, 2, 0.02
+
+
+def _cosine(done: float, n_epochs: int = 1) -> float:
+    return (1 + math.cos(math.pi * done)) / 2
+
+
+def _cosine_restarts(done: float, n_epochs: int) -> float:
+    """Anneal again and again (Loshchilov and Hutter, 2017)."""
+    begin, length = 0.0, float(RESTART_EPOCHS)
+    epoch = done * n_epochs
+    while epoch >= begin + length and begin + length < n_epochs:
+        begin, length = begin + length, length * RESTART_FACTOR
+    return RESTART_FLOOR + (1 - RESTART_FLOOR) * _cosine((epoch - begin) / length)
+
+
+def _constant(done: float, n_epochs: int) -> float:
+    return 1.0
+
+
+def _square_root(done: float, n_epochs: int) -> float:
+    return max(1 - done, 0.0) ** 0.5
+
+
+SCHEDULES: dict[str, Callable[[float, int], float]] = {
+    "constant": _constant,
+    "cosine": _cosine,
+    "cosine_restarts": _cosine_restarts,
+    "sqrt": _square_root,
+}
+
+
+def schedule_shape(name: str, n_epochs: int) -> Callable[[float], float]:
+    """Give a schedule's factor of the learning rate, by the share of training done."""
+    return partial(SCHEDULES[name], n_epochs=n_epochs)
 
 
 @dataclass
@@ -52,10 +94,10 @@ class TimeBudget:
 class Schedule(Callback):
     """Sets the learning rate before each step, and stops when time is up.
 
-    A linear warm-up, then the square root of the share of the training that is
-    left, counted in steps, or in time where that runs out sooner. It writes to the
+    A linear warm-up, then what `shape` says of the share of the training that is
+    done, counted in steps, or in time where that runs out sooner. It writes to the
     optimizer directly, since torch's schedulers take as long as a tenth of a small
-    network's step.
+    network's step. It also tells the module's drop-paths how far the training is.
 
     Parameters
     ----------
@@ -71,6 +113,10 @@ class Schedule(Callback):
     is_whole : bool, default=True
         Whether the training is to be complete when its time is up. If not, time
         only cuts it off.
+
+    shape : callable, optional
+        Gives the learning rate's factor from the share that is done. The default is
+        the square root of what is left.
     """
 
     def __init__(
@@ -79,16 +125,19 @@ class Schedule(Callback):
         first_step: int = 0,
         budget: TimeBudget | None = None,
         is_whole: bool = True,
+        shape: Callable[[float], float] | None = None,
     ) -> None:
         self.n_steps = n_steps
         self.first_step = first_step
         self.budget = budget
         self.is_whole = is_whole
+        self.shape = shape or schedule_shape("sqrt", 1)
 
     def on_train_begin(self, net, **kwargs) -> None:
         """Begin to count."""
         self.step_ = 0
         self.started_ = time.monotonic()
+        self.drop_paths_ = [m for m in net.module_.modules() if isinstance(m, DropPath)]
 
     def on_batch_begin(self, net, training=False, **kwargs) -> None:
         """Set the learning rate of the step to come."""
@@ -97,6 +146,8 @@ class Schedule(Callback):
         lr = net.lr * self.factor(self.step_, self._used())
         for group in net.optimizer_.param_groups:
             group["lr"] = lr
+        for drop_path in self.drop_paths_:
+            drop_path.progress = (self.step_ + self.first_step) / self.n_steps
         self.step_ += 1
 
     def on_batch_end(self, net, training=False, **kwargs) -> None:
@@ -113,7 +164,7 @@ class Schedule(Callback):
             if will_be_done < 1:
                 done = max(done, used)
         step += self.first_step
-        return min((step + 1) / WARM_UP_STEPS, 1.0) * max(1 - done, 0.0) ** 0.5
+        return min((step + 1) / WARM_UP_STEPS, 1.0) * self.shape(done)
 
     def _used(self) -> float:
         if self.budget is None:

@@ -12,21 +12,23 @@ import torch
 from joblib import effective_n_jobs
 from joblib.parallel import get_active_backend
 from sklearn.utils.parallel import Parallel, delayed
-from skorch.callbacks import EarlyStopping
+from skorch.callbacks import EarlyStopping, GradientNormClipping
 from skorch.dataset import Dataset
 from skorch.helper import predefined_split
 from skorch.utils import noop
 from torch import Tensor, nn
 
+from sknas.training._augmentation import Augmentation
 from sknas.training._data import BatchIterator, TensorTable
 from sknas.training._isolation import private_random_state, single_thread
 from sknas.training._net import TrainingNet, optimizer_arguments
 from sknas.training._progress import Progress, ReportEpochs
-from sknas.training._schedule import Schedule, TimeBudget
+from sknas.training._schedule import Schedule, TimeBudget, schedule_shape
 
 Weights = dict[str, np.ndarray]
 
 PREDICTION_ROWS = 2048  # in one pass without gradients
+PREDICTION_VALUES = 2**19  # of images, in one pass
 ROW_BLOCK = 32  # a pass has a multiple of these, so that products sum in one order
 
 
@@ -47,6 +49,15 @@ class Recipe:
 
     device : str
         Where to train.
+
+    lr_schedule : str, default="sqrt"
+        As in :class:`sknas.NASClassifier`.
+
+    max_gradient_norm : float or None, default=None
+        The same.
+
+    augmentation : Augmentation or None, default=None
+        What changes the rows of each step at random.
     """
 
     criterion: nn.Module
@@ -57,6 +68,15 @@ class Recipe:
     optimizer: str
     n_iter_no_change: int | None
     device: str
+    lr_schedule: str = "sqrt"
+    max_gradient_norm: float | None = None
+    augmentation: Augmentation | None = None
+
+    def clipping(self) -> list[GradientNormClipping]:
+        """Give the callbacks that clip gradients, if any."""
+        if self.max_gradient_norm is None:
+            return []
+        return [GradientNormClipping(self.max_gradient_norm)]
 
 
 @dataclass
@@ -141,14 +161,16 @@ def train_network(
     n_steps = len(BatchIterator(train, recipe.batch_size))
     if valid is not None:
         weight = valid.weight / valid.weight.mean()
-        valid = TensorTable(valid.inputs, valid.target, weight)
+        valid = valid.reweighted(weight)
     own_callbacks = [
         Schedule(
             recipe.max_epochs * n_steps,
             first_epoch * n_steps,
             budget,
             is_whole=n_epochs is None,
-        )
+            shape=schedule_shape(recipe.lr_schedule, recipe.max_epochs),
+        ),
+        *recipe.clipping(),
     ]
     if valid is not None:
         own_callbacks.append(
@@ -175,8 +197,9 @@ def train_network(
             batch_size=recipe.batch_size,
             iterator_train=BatchIterator,
             iterator_train__shuffle=True,
+            iterator_train__augmentation=recipe.augmentation,
             iterator_valid=BatchIterator,
-            iterator_valid__batch_size=PREDICTION_ROWS,
+            iterator_valid__batch_size=prediction_rows(train.inputs),
             dataset=Dataset,
             train_split=None if valid is None else predefined_split(valid),
             callbacks=[*own_callbacks, *callbacks],
@@ -287,6 +310,15 @@ def load_weights(network: nn.Module, weights: Weights, copy: bool = True) -> Non
     network.load_state_dict(tensors, assign=not copy)
 
 
+def prediction_rows(inputs: dict[str, Tensor]) -> int:
+    """Give the number of rows in one pass without gradients: fewer of large images."""
+    n_rows = PREDICTION_ROWS
+    if "image" in inputs:
+        n_rows = min(n_rows, PREDICTION_VALUES // inputs["image"][0].numel())
+        n_rows = max(n_rows // ROW_BLOCK, 1) * ROW_BLOCK
+    return n_rows
+
+
 @torch.no_grad()
 def predict_logits(
     network: Callable[..., Tensor], inputs: dict[str, Tensor], device: str
@@ -297,13 +329,14 @@ def predict_logits(
     depend on how many rows there are with it.
     """
     n_rows = len(next(iter(inputs.values())))
+    size = prediction_rows(inputs)
     parts = []
-    for start in range(0, max(n_rows, 1), PREDICTION_ROWS):
+    for start in range(0, max(n_rows, 1), size):
         chunk = {
-            name: tensor[start : start + PREDICTION_ROWS].to(device)
+            name: tensor[start : start + size].to(device)
             for name, tensor in inputs.items()
         }
-        n_chunk = min(PREDICTION_ROWS, n_rows - start)
+        n_chunk = min(size, n_rows - start)
         padding = -n_chunk % ROW_BLOCK
         if padding:
             chunk = {

@@ -3,8 +3,16 @@
 import pytest
 from skorch.callbacks import Callback
 from small_training import SmallNet, make_recipe, make_table
+from torch import nn
 
-from sknas.training import Schedule, TimeBudget, train_network
+from sknas.modules import DropPath
+from sknas.training import (
+    SCHEDULES,
+    Schedule,
+    TimeBudget,
+    schedule_shape,
+    train_network,
+)
 from sknas.training._progress import StopTraining
 from sknas.training._schedule import WARM_UP_STEPS
 
@@ -75,6 +83,7 @@ class Net:
     lr = 0.1
 
     def __init__(self):
+        self.module_ = nn.Sequential(DropPath(0.5), nn.Sequential(DropPath(0.2)))
         self.param_groups = [{"lr": 1.0}, {"lr": 1.0}]
         self.optimizer_ = self
 
@@ -87,6 +96,16 @@ class TestCallback:
             schedule.on_batch_begin(net, training=True)
             expected = pytest.approx(0.1 * schedule.factor(step, 0.0))
             assert [group["lr"] for group in net.param_groups] == [expected] * 2
+
+    def test_it_tells_drop_paths_how_far_the_training_is(self):
+        schedule, net = Schedule(100, first_step=20), Net()
+        schedule.on_train_begin(net)
+        for step in range(3):
+            schedule.on_batch_begin(net, training=True)
+            progress = [
+                m.progress for m in net.module_.modules() if type(m) is DropPath
+            ]
+            assert progress == [(20 + step) / 100] * 2
 
     def test_batches_without_training_do_not_count(self):
         schedule, net = Schedule(100), Net()
@@ -135,3 +154,34 @@ def test_a_trained_network_had_the_whole_course():
     schedule = Schedule(5 * 4)
     expected = [0.02 * schedule.factor(step, 0.0) for step in range(20)]
     assert Rates.seen == pytest.approx(expected)
+
+
+class TestShapes:
+    def test_all_begin_at_one_and_stay_between(self):
+        for name in SCHEDULES:
+            factors = [schedule_shape(name, 30)(i / 100) for i in range(101)]
+            assert factors[0] == 1.0
+            assert all(0 <= factor <= 1 for factor in factors)
+
+    def test_a_cosine_is_halfway_in_the_middle(self):
+        shape = schedule_shape("cosine", 30)
+        assert [shape(0.5), shape(1.0)] == pytest.approx([0.5, 0.0])
+
+    def test_restarts_are_those_of_the_paper(self):
+        # l_max 0.05, l_min 0.001, T_0 10, T_mul 2: restarts at 10, 30, 70 and 150
+        shape = schedule_shape("cosine_restarts", 310)
+        lr = [0.05 * shape(epoch / 310) for epoch in range(310)]
+        begins = [e for e in range(310) if lr[e] == pytest.approx(0.05)]
+        assert begins == [0, 10, 30, 70, 150]
+        assert lr[20] == pytest.approx((0.05 + 0.001) / 2)
+        assert 0.05 * shape(1.0) == pytest.approx(0.001)
+
+    def test_the_last_cycle_is_not_begun_anew_at_its_end(self):
+        assert schedule_shape("cosine_restarts", 30)(1.0) == pytest.approx(0.02)
+
+    def test_constant(self):
+        assert schedule_shape("constant", 3)(0.9) == 1.0
+
+    def test_they_are_the_course_of_a_training(self):
+        schedule = Schedule(100, shape=schedule_shape("cosine", 5))
+        assert schedule.factor(50, 0.0) == pytest.approx(0.5)

@@ -10,6 +10,7 @@ from small_training import SmallNet, make_recipe, make_table, same
 from sknas.training import (
     Progress,
     TimeBudget,
+    TrainingNet,
     load_weights,
     network_weights,
     train_network,
@@ -22,6 +23,22 @@ def loss_of(build, weights, table, criterion):
     inputs, (target, weight) = table[:]
     with torch.no_grad():
         return criterion.eval()(network(**inputs), target, weight).item()
+
+
+def test_losses_that_are_fetched_at_the_end_are_the_same(monkeypatch):
+    def train():
+        return train_network(
+            SmallNet, make_table(64, 0), make_table(20, 1), make_recipe(), seed=0
+        )
+
+    waiting = train()
+    monkeypatch.setattr(TrainingNet, "_waits_for_losses", lambda self: False)
+    queued = train()
+    for name in ("train_loss", "valid_loss"):
+        assert [e[name] for e in queued.history] == pytest.approx(
+            [e[name] for e in waiting.history], rel=1e-6
+        )
+    assert queued.score == pytest.approx(waiting.score, rel=1e-6)
 
 
 class Batches(Callback):

@@ -1,0 +1,94 @@
+"""Random changes of images that leave their labels as they are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+CROP_SHARE = 1 / 8  # of the size, padded on each side: 4 of 32, as He et al. (2016)
+CUTOUT_SHARE = 1 / 2  # of the size: 16 of 32, as DeVries and Taylor (2017)
+SHIFT, SCALE, DEGREES = 0.1, 0.1, 10.0  # at most, of an affine map
+
+
+def _offsets(image: Tensor, limit: int) -> Tensor:
+    return torch.randint(limit + 1, (len(image),), device=image.device)
+
+
+def crop(image: Tensor) -> Tensor:
+    """Shift images by up to an eighth of their size; edges are repeated outwards."""
+    rows = torch.arange(len(image), device=image.device)
+    for axis in range(2, image.ndim):
+        size = image.shape[axis]
+        margin = max(1, round(CROP_SHARE * size))
+        place = _offsets(image, 2 * margin)[:, None] - margin
+        place = (place + torch.arange(size, device=image.device)).clamp(0, size - 1)
+        # a pair of indices puts its own axis first: (n_rows, size, ...)
+        image = image.movedim(axis, 1)[rows[:, None], place].movedim(1, axis)
+    return image
+
+
+def flip(image: Tensor) -> Tensor:
+    """Mirror every other image left to right; signals, along their steps."""
+    chosen = torch.rand(len(image), *[1] * (image.ndim - 1), device=image.device) < 0.5
+    return torch.where(chosen, image.flip(-1), image)
+
+
+def cutout(image: Tensor) -> Tensor:
+    """Put the image's mean into a square of half the size, centred anywhere."""
+    inside = torch.ones((), dtype=torch.bool, device=image.device)
+    for axis in range(2, image.ndim):
+        size = image.shape[axis]
+        shape = [-1] + [size if a == axis else 1 for a in range(1, image.ndim)]
+        centre = _offsets(image, size - 1)[:, None]
+        distance = (torch.arange(size, device=image.device) - centre).abs()
+        inside = inside & (distance < CUTOUT_SHARE * size / 2).view(shape)
+    mean = image.flatten(2).mean(dim=2).view(*image.shape[:2], *[1] * (image.ndim - 2))
+    return torch.where(inside, mean, image)
+
+
+def affine(image: Tensor) -> Tensor:
+    """Shift images by up to a tenth, scale by as much, turn by up to 10 degrees."""
+    uniform = torch.rand(5, len(image), device=image.device) * 2 - 1
+    angle = uniform[0] * math.radians(DEGREES)
+    width, height = 1 + uniform[1:3] * SCALE
+    across, down = uniform[3:] * 2 * SHIFT
+    rows = [
+        torch.stack([angle.cos() * width, -angle.sin() * height, across], dim=1),
+        torch.stack([angle.sin() * width, angle.cos() * height, down], dim=1),
+    ]
+    grid = F.affine_grid(torch.stack(rows, dim=1), image.shape, align_corners=False)
+    return F.grid_sample(image, grid, padding_mode="border", align_corners=False)
+
+
+AUGMENTATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "affine": affine,
+    "crop": crop,
+    "cutout": cutout,
+    "flip": flip,
+}
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Changes the images of a batch.
+
+    Parameters
+    ----------
+    steps : tuple of str or callable
+        Names of :data:`AUGMENTATIONS`, or callables that take and give a float
+        tensor of shape (n_rows, n_channels, ...), one after the other.
+    """
+
+    steps: tuple
+
+    def __call__(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Give the inputs with images changed."""
+        image = inputs["image"].float()
+        for step in self.steps:
+            image = (AUGMENTATIONS[step] if isinstance(step, str) else step)(image)
+        return {**inputs, "image": image}
