@@ -26,9 +26,11 @@ from sknas.estimators._columns import (
     is_dataframe,
     read_columns,
 )
+from sknas.estimators._images import ImageEncoder, Images, is_image, read_images
 from sknas.estimators._parameters import (
     check_parameters,
     resolve_architectures,
+    resolve_augmentation,
     resolve_batch_size,
     resolve_device,
     resolve_epochs,
@@ -55,11 +57,7 @@ from sknas.training import (
     single_thread,
 )
 
-SEARCH_EPOCHS = 20
-MAX_EPOCHS = 100
-N_CANDIDATES = 48
-SEARCH_STEPS = 1_500  # at most, by default, in batches of the training
-TRAINING_STEPS = 4_000
+N_CANDIDATES = {"table": 48, "image": 12}
 RESERVE = 0.05, 0.5  # share and least seconds of time_limit kept for the end of fit
 
 
@@ -116,12 +114,31 @@ class BaseNAS(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         tags.input_tags.allow_nan = True
         tags.input_tags.categorical = True
         tags.input_tags.string = True
+        tags.input_tags.three_d_array = True
         return tags
 
     # From the user's data to tensors.
 
-    def _read_X(self, X, *, reset: bool) -> Columns:
-        """Check `X` and split it into numbers and labels."""
+    def _read_X(self, X, *, reset: bool) -> Columns | Images:
+        """Check `X`, and read it as a table or as images."""
+        fitted = None if reset else self._encoder
+        if fitted is None:
+            reads_images = is_image(X, self.image_shape)
+        else:
+            reads_images = fitted.kind == "image"
+        if not reads_images:
+            return self._read_table(X, reset=reset)
+        shape = None if reset else fitted.shape
+        images = read_images(X, self.image_shape, shape, self)
+        if is_dataframe(X) or getattr(X, "ndim", 0) == 2:
+            validate_data(self, X, reset=reset, skip_check_array=True)
+        elif reset:
+            self.n_features_in_ = images.pixels[0].size
+            vars(self).pop("feature_names_in_", None)
+        return images
+
+    def _read_table(self, X, *, reset: bool) -> Columns:
+        """Check a table and split it into numbers and labels."""
         if is_dataframe(X):
             validate_data(self, X, reset=reset, skip_check_array=True)
             if 0 in X.shape:
@@ -145,9 +162,10 @@ class BaseNAS(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             )
         y = self._check_y(y)
         columns = self._read_X(X, reset=not (self.warm_start and self._is_fitted()))
-        check_consistent_length(columns.numeric, y)
+        n_rows = np.empty((len(columns), 0))
+        check_consistent_length(n_rows, y)
         weight = _check_sample_weight(
-            sample_weight, columns.numeric, dtype=np.float64, ensure_non_negative=True
+            sample_weight, n_rows, dtype=np.float64, ensure_non_negative=True
         )
         kept = weight > 0
         if not kept.any():
@@ -166,7 +184,7 @@ class BaseNAS(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         attributes: dict,
     ) -> tuple[Columns, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Merge equal rows, and put them in an order of their own."""
-        parts = [columns.numeric, columns.codes]
+        parts = columns.parts
         index, weight, copies = merge_rows(row_keys([*parts, target]), weight)
         weight = self._weigh(target[index], weight, attributes)
         kept = weight > 0
@@ -187,11 +205,12 @@ class BaseNAS(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         started = time.monotonic()
         check_parameters(self)
         goes_on = self.warm_start and self._is_fitted()
+        strategy = resolve_strategy(self.strategy)
+        kind = "image" if is_image(X, self.image_shape) else "table"
         space = resolve_space(
-            self.search_space, self.ensemble_size, self._tabular_options
+            self.search_space, kind, self.ensemble_size, self._tabular_options
         )
         space.decisions()  # raises if an option of the space is wrong
-        strategy = resolve_strategy(self.strategy)
         given = None
         if self.architecture is not None:
             given = resolve_architectures(self.architecture, space)
@@ -209,15 +228,14 @@ class BaseNAS(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             self.checkpoint, [self._identity(), columns, target, weight]
         )
         rng = np.random.RandomState(checkpoint.step("seed", lambda: seed))
-        encoder = self._encoder if goes_on else TableEncoder(self._is_categorical)
-        if not goes_on:
-            encoder.fit(columns, copies)
-        spec = DataSpec(
-            n_outputs=self._n_outputs(attributes),
-            n_numeric=encoder.n_numeric,
-            category_sizes=encoder.sizes,
-            quantiles=encoder.quantiles,
-        )
+        if goes_on:
+            encoder = self._encoder
+        elif kind == "image":
+            encoder = ImageEncoder().fit(columns, copies)
+        else:
+            encoder = TableEncoder(self._is_categorical).fit(columns, copies)
+        spec = encoder.spec(self._n_outputs(attributes))
+        space.check_data(spec)
         attributes |= {
             "_encoder": encoder,
             "_space": space,
@@ -243,7 +261,7 @@ class BaseNAS(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             space=space,
             spec=spec,
             data=data,
-            recipe=self._recipe(data, device),
+            recipe=self._recipe(data, spec, device),
             attributes=attributes,
             random_state=rng,
             progress=Progress(self._deadline(started), [*bars, *sklearn_callbacks]),
@@ -300,10 +318,8 @@ class BaseNAS(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             found = run.search(
                 strategy,
                 reward,
-                resolve_epochs(
-                    self.search_epochs, SEARCH_EPOCHS, n_steps, SEARCH_STEPS
-                ),
-                N_CANDIDATES if auto else self.n_candidates,
+                resolve_epochs(self.search_epochs, run.spec, "search", n_steps),
+                N_CANDIDATES[run.spec.kind] if auto else self.n_candidates,
                 # every other network has the default architecture
                 n_best=-(-self.ensemble_size // 2),
             )
@@ -313,6 +329,7 @@ class BaseNAS(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             # no time to train: what was found has weights already
             trained = [TrainedNetwork(weights) for weights in found.weights]
         else:
+            run.space = run.space.final_space()
             if found:
                 default = run.space.default_architecture()
                 architectures = [a for best in architectures for a in (best, default)]
@@ -324,6 +341,7 @@ class BaseNAS(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         scores = [-np.inf if np.isnan(t.score) else t.score for t in trained]
         best = int(np.argmax(scores))
         return {
+            "_space": run.space,
             "architectures_": architectures[: len(trained)],
             "architecture_": architectures[best],
             "ensemble_weights_": ensemble_weights(trained),
@@ -348,14 +366,17 @@ class BaseNAS(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
                 f"{self.scoring!r}, does not suit these targets: {error}"
             ) from error
 
-    def _recipe(self, data: FitData, device: str) -> Recipe:
+    def _recipe(self, data: FitData, spec: DataSpec, device: str) -> Recipe:
         """Settle how networks are trained on these data."""
         n_rows = len(data.split(0)[0])
-        batch_size = resolve_batch_size(self.batch_size, n_rows)
+        batch_size = resolve_batch_size(self.batch_size, spec.kind, n_rows)
         return Recipe(
             criterion=self._criterion(),
             max_epochs=resolve_epochs(
-                self.max_epochs, MAX_EPOCHS, -(-n_rows // batch_size), TRAINING_STEPS
+                self.max_epochs,
+                spec,
+                "training",
+                -(-n_rows // batch_size),
             ),
             batch_size=batch_size,
             lr=self.lr,
@@ -363,17 +384,20 @@ class BaseNAS(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             optimizer=self.optimizer,
             n_iter_no_change=self.n_iter_no_change if self.early_stopping else None,
             device=device,
+            lr_schedule=self.lr_schedule,
+            max_gradient_norm=self.max_gradient_norm,
+            augmentation=resolve_augmentation(self.augmentation, spec.image_shape),
         )
 
     # Prediction.
 
     def encode(self, X) -> dict[str, np.ndarray]:
-        """Encode a table as the networks read it.
+        """Encode a table, or images, as the networks read it.
 
         Parameters
         ----------
-        X : {array-like, DataFrame} of shape (n_samples, n_features)
-            The table.
+        X : {array-like, DataFrame} of shape (n_samples, n_features) or (n_samples, ...)
+            The table, or the images as in `fit`.
 
         Returns
         -------
@@ -381,7 +405,8 @@ class BaseNAS(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             The keyword arguments of the networks in `networks_`, as arrays:
             "numeric", scaled numbers and indicators of missing values, float32 of
             shape (n_samples, n_numeric); "categorical", codes, int64 of shape
-            (n_samples, n_categorical).
+            (n_samples, n_categorical). Of images, "image", channels first, uint8 or
+            float32, not scaled.
         """
         check_is_fitted(self)
         return self._encoder.transform(self._read_X(X, reset=False))

@@ -32,13 +32,17 @@ class NASClassifier(ClassifierMixin, BaseNAS):
     and their probabilities are averaged.
 
     Numbers may be of any scale, values may be missing, and columns of strings,
-    booleans and categories are taken as they are: nothing needs preprocessing.
+    booleans and categories are taken as they are: nothing needs preprocessing. Images
+    and signals are taken too, and get convolutional networks.
 
     Parameters
     ----------
-    search_space : {"auto", "tabular"} or SearchSpace, default="auto"
-        What can be built. "auto" chooses by the shape of `X`; for tables that is
-        "tabular", see :class:`sknas.TabularSpace`.
+    search_space : {"auto", "tabular", "conv-macro", "conv-micro"} or SearchSpace, \
+default="auto"
+        What can be built. "auto" chooses by the shape of `X`: "tabular" for tables, see
+        :class:`sknas.TabularSpace`; "conv-macro" for images and signals, in a size that
+        suits theirs, see :class:`sknas.ConvMacroSpace`. :class:`sknas.ConvMicroSpace`
+        is the other one for images.
 
     strategy : {"enas", "random"} or SearchStrategy, default="enas"
         How it is searched, see :class:`sknas.ENAS` and :class:`sknas.RandomSearch`.
@@ -50,11 +54,11 @@ class NASClassifier(ClassifierMixin, BaseNAS):
 
     search_epochs : int or "auto", default="auto"
         Epochs of the shared parameters. "auto" is 20, fewer where an epoch has
-        more than 75 batches.
+        more than 75 batches; for images it is 12 of small ones, down to 4.
 
     n_candidates : int or "auto", default="auto"
         How many architectures the strategy proposes in the end, to be ranked on all
-        held-back rows. "auto" is 48.
+        held-back rows. "auto" is 48, and 12 for images.
 
     ensemble_size : int, default=4
         How many networks are trained and averaged. The first, the third and so on
@@ -64,12 +68,12 @@ class NASClassifier(ClassifierMixin, BaseNAS):
 
     max_epochs : int or "auto", default="auto"
         Most epochs for which a found network is trained. "auto" is 100, fewer where
-        an epoch has more than 40 steps.
+        an epoch has more than 40 steps; for images it is 40 of small ones, down to 8.
 
     batch_size : int or "auto", default="auto"
         Rows in a step. "auto" is 32 under 800 rows, 64 under 2,000, 128 under
-        20,000, 256 under 100,000 and 512 above. The shared parameters take up to
-        twice as many.
+        20,000, 256 under 100,000 and 512 above; for images it is 32, 64, 64, 128 and
+        256. The shared parameters take up to twice as many.
 
     lr : float, default=0.003
         Learning rate at the start; it warms up for 20 steps and then falls with the
@@ -80,6 +84,26 @@ class NASClassifier(ClassifierMixin, BaseNAS):
 
     optimizer : {"adamw", "adam", "sgd"}, default="adamw"
         The optimizer. "sgd" has Nesterov momentum 0.9.
+
+    lr_schedule : {"sqrt", "cosine", "cosine_restarts", "constant"}, default="sqrt"
+        How the learning rate falls, after it has warmed up for 20 steps: with the
+        square root of what is left of the training; as half a cosine; as half cosines
+        over 10, 20, 40, ... epochs down to a fiftieth, which end together after 10,
+        30, 70, 150, 310 or 630 `max_epochs`, as in the paper; or not at all.
+
+    max_gradient_norm : float or None, default=None
+        Norm to which the gradient of each step is clipped. The paper has 5.
+
+    augmentation : "auto", tuple or None, default="auto"
+        How images are changed at random in each step of training, one after the
+        other: "affine" shifts, scales and turns them a little; "crop" shifts them by
+        up to an eighth; "flip" mirrors every other one; "cutout" blanks out a square;
+        a callable takes and gives a float tensor of shape (n_rows, n_channels, height,
+        width). "auto" is ("affine",) for images, and nothing for tables and signals.
+        Images that a mirror would make something else, as digits, must not be flipped.
+
+    image_shape : tuple of three int or None, default=None
+        (channels, height, width) of the images that the rows of a 2-D `X` are.
 
     validation_fraction : float, default=0.2
         About which part of the rows is held back, to judge architectures and to
@@ -172,7 +196,7 @@ class NASClassifier(ClassifierMixin, BaseNAS):
         Epochs for which the best network was trained.
 
     n_features_in_ : int
-        Number of columns seen in `fit`.
+        Number of columns seen in `fit`; of images, the number of values of each.
 
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Their names, if `X` had names that are all strings.
@@ -220,6 +244,10 @@ class NASClassifier(ClassifierMixin, BaseNAS):
         lr: float = 0.003,
         weight_decay: float = 0.01,
         optimizer: str = "adamw",
+        lr_schedule: str = "sqrt",
+        max_gradient_norm: float | None = None,
+        augmentation: str | tuple | None = "auto",
+        image_shape: tuple[int, int, int] | None = None,
         validation_fraction: float = 0.2,
         early_stopping: bool = True,
         n_iter_no_change: int = 8,
@@ -245,6 +273,10 @@ class NASClassifier(ClassifierMixin, BaseNAS):
         self.lr = lr
         self.weight_decay = weight_decay
         self.optimizer = optimizer
+        self.lr_schedule = lr_schedule
+        self.max_gradient_norm = max_gradient_norm
+        self.augmentation = augmentation
+        self.image_shape = image_shape
         self.validation_fraction = validation_fraction
         self.early_stopping = early_stopping
         self.n_iter_no_change = n_iter_no_change
@@ -265,10 +297,15 @@ class NASClassifier(ClassifierMixin, BaseNAS):
 
         Parameters
         ----------
-        X : {array-like, DataFrame} of shape (n_samples, n_features)
-            The table. Columns of a DataFrame that hold strings, booleans or
-            categories are taken as categories, and so are columns of an array of
-            objects that are not all numbers. Missing values may stay.
+        X : {array-like, DataFrame} of shape (n_samples, n_features) or (n_samples, ...)
+            A table: columns of a DataFrame that hold strings, booleans or categories
+            are taken as categories, and so are columns of an array of objects that
+            are not all numbers. Missing values may stay.
+
+            Or images, of bytes or of numbers of any scale: (n_samples, channels,
+            height, width), or grey ones (n_samples, height, width). Or signals,
+            (n_samples, steps, features); what has as many steps as features, or is of
+            bytes, is taken for images, and so is all with `image_shape`.
 
         y : array-like of shape (n_samples,)
             The labels.
@@ -288,8 +325,8 @@ class NASClassifier(ClassifierMixin, BaseNAS):
 
         Parameters
         ----------
-        X : {array-like, DataFrame} of shape (n_samples, n_features)
-            The table.
+        X : {array-like, DataFrame} of shape (n_samples, n_features) or (n_samples, ...)
+            The table, images or signals, as in `fit`.
 
         Returns
         -------
@@ -304,8 +341,8 @@ class NASClassifier(ClassifierMixin, BaseNAS):
 
         Parameters
         ----------
-        X : {array-like, DataFrame} of shape (n_samples, n_features)
-            The table.
+        X : {array-like, DataFrame} of shape (n_samples, n_features) or (n_samples, ...)
+            The table, images or signals, as in `fit`.
 
         Returns
         -------
@@ -319,8 +356,8 @@ class NASClassifier(ClassifierMixin, BaseNAS):
 
         Parameters
         ----------
-        X : {array-like, DataFrame} of shape (n_samples, n_features)
-            The table.
+        X : {array-like, DataFrame} of shape (n_samples, n_features) or (n_samples, ...)
+            The table, images or signals, as in `fit`.
 
         Returns
         -------

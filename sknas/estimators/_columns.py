@@ -42,6 +42,14 @@ class Columns:
     codes: np.ndarray
     levels: list[np.ndarray]
 
+    def __len__(self) -> int:
+        return len(self.numeric)
+
+    @property
+    def parts(self) -> list[np.ndarray]:
+        """What tells rows apart."""
+        return [self.numeric, self.codes]
+
     def take(self, index: np.ndarray) -> Columns:
         """Take some rows, and the levels that they have."""
         codes = self.codes[index]

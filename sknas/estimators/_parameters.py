@@ -15,8 +15,15 @@ from skorch.callbacks import Callback
 
 from sknas.architecture import Architecture
 from sknas.search import STRATEGIES, SearchStrategy
-from sknas.spaces import SPACES, SearchSpace, TabularSpace
-from sknas.training import OPTIMIZERS, REGRESSION_LOSSES, can_compute
+from sknas.spaces import SPACES, ConvMacroSpace, DataSpec, SearchSpace, TabularSpace
+from sknas.training import (
+    AUGMENTATIONS,
+    OPTIMIZERS,
+    REGRESSION_LOSSES,
+    SCHEDULES,
+    Augmentation,
+    can_compute,
+)
 
 
 def _is_integer(value: object) -> bool:
@@ -64,6 +71,22 @@ def _is_scoring(value: object) -> bool:
         return False
 
 
+def _is_image_shape(value: object) -> bool:
+    if value is None:
+        return True
+    return (
+        isinstance(value, tuple | list) and len(value) == 3 and all(map(_count, value))
+    )
+
+
+def _is_augmentation(value: object) -> bool:
+    if value is None or isinstance(value, str):
+        return value in (None, "auto")
+    return isinstance(value, tuple | list) and all(
+        callable(v) or (isinstance(v, str) and v in AUGMENTATIONS) for v in value
+    )
+
+
 _COUNT_OR_AUTO = 'an integer from 1 up or "auto"'
 
 # what each parameter must be: in words, and as a test
@@ -78,6 +101,22 @@ RULES: dict[str, tuple[str, Callable[[object], bool]]] = {
     "optimizer": (
         f"one of {sorted(OPTIMIZERS)}",
         lambda v: isinstance(v, str) and v in OPTIMIZERS,
+    ),
+    "lr_schedule": (
+        f"one of {sorted(SCHEDULES)}",
+        lambda v: isinstance(v, str) and v in SCHEDULES,
+    ),
+    "max_gradient_norm": (
+        "None or a number above 0",
+        lambda v: v is None or (_is_number(v) and v > 0),
+    ),
+    "augmentation": (
+        f'"auto", None, or a tuple of callables and of {sorted(AUGMENTATIONS)}',
+        _is_augmentation,
+    ),
+    "image_shape": (
+        "None or a tuple of three integers, (channels, height, width)",
+        _is_image_shape,
     ),
     "validation_fraction": (
         "a number above 0 and up to 0.5",
@@ -168,19 +207,33 @@ def check_parameters(estimator) -> None:
                 )
 
 
+# by default: most and least epochs of the search and of a training, and how many steps
+# they may come to between the two; networks of images cost more a step, and need fewer
+DEFAULT_EPOCHS = {
+    "table": {"search": (20, 3, 1_500), "training": (100, 3, 4_000)},
+    "image": {"search": (12, 4, 160), "training": (40, 8, 240)},
+}
+IMAGE_PLACES = 256  # of the images of so many steps; smaller ones have more of them
+
+
 def resolve_space(
-    search_space: object, ensemble_size: int, options: dict[str, tuple]
+    search_space: object, kind: str, ensemble_size: int, options: dict[str, tuple]
 ) -> SearchSpace:
     """Give the search space that the parameter `search_space` stands for.
 
-    `options` are those of the tabular space in the order that suits the task.
+    `kind` is that of the data, "table" or "image"; `options` are those of the tabular
+    space in the order that suits the task.
     """
     if isinstance(search_space, SearchSpace):
         return clone(search_space)
-    if isinstance(search_space, str) and search_space in ("auto", "tabular"):
+    if isinstance(search_space, str) and search_space == "auto":
+        search_space = {"table": TabularSpace, "image": ConvMacroSpace}[kind].name
+    if isinstance(search_space, str) and search_space == "tabular":
         # one network that is asked for is one plain network
         n_heads = {"n_heads": 1} if ensemble_size == 1 else {}
         return TabularSpace(**options, **n_heads)
+    if isinstance(search_space, str) and search_space in SPACES:
+        return SPACES[search_space]()
     raise ValueError(
         f"The 'search_space' parameter must be one of {['auto', *sorted(SPACES)]} or "
         f"an instance of SearchSpace. Got {search_space!r} instead."
@@ -240,21 +293,51 @@ def resolve_device(device: str) -> str:
     return str(device)
 
 
-def resolve_batch_size(batch_size: int | str, n_rows: int) -> int:
+# numbers of rows, and the batch size by default of data that have fewer
+DEFAULT_BATCH_SIZES = {
+    "table": {800: 32, 2_000: 64, 20_000: 128, 100_000: 256, math.inf: 512},
+    "image": {800: 32, 20_000: 64, 100_000: 128, math.inf: 256},
+}
+
+
+def resolve_batch_size(batch_size: int | str, kind: str, n_rows: int) -> int:
     """Give the batch size: small where rows are few, so that steps are many."""
     if batch_size != "auto":
         return min(int(batch_size), n_rows)
-    for size, limit in ((32, 800), (64, 2000), (128, 20_000), (256, 100_000)):
-        if n_rows < limit:
-            # several steps in an epoch, even of a handful of distinct rows
-            return min(size, max(8, n_rows // 4), n_rows)
-    return 512
+    sizes = DEFAULT_BATCH_SIZES[kind]
+    size = next(size for limit, size in sizes.items() if n_rows < limit)
+    # several steps in an epoch, even of a handful of distinct rows
+    return min(size, max(8, n_rows // 4), n_rows)
 
 
-def resolve_epochs(
-    epochs: int | str, default: int, n_steps: int, max_steps: int
-) -> int:
+def resolve_epochs(epochs: int | str, spec: DataSpec, phase: str, n_steps: int) -> int:
     """Give a number of epochs: the default one, less where an epoch is long."""
     if epochs != "auto":
         return int(epochs)
-    return max(3, min(default, max_steps // n_steps))
+    most, least, max_steps = DEFAULT_EPOCHS[spec.kind][phase]
+    if spec.kind == "image":
+        n_places = min(math.prod(spec.image_shape[1:]), IMAGE_PLACES)
+        max_steps = max_steps * IMAGE_PLACES // n_places
+    return max(least, min(most, max_steps // n_steps))
+
+
+def resolve_augmentation(
+    augmentation: object, image_shape: tuple[int, ...] | None
+) -> Augmentation | None:
+    """Give what the parameter `augmentation` stands for, on data of a shape."""
+    if augmentation == "auto":
+        is_image = image_shape is not None and len(image_shape) == 3
+        augmentation = ("affine",) if is_image else ()
+    if not augmentation:
+        return None
+    if image_shape is None:
+        raise ValueError(
+            "The 'augmentation' parameter is for images, but X is a table: leave it at "
+            '"auto", or set it to None.'
+        )
+    if len(image_shape) == 2 and "affine" in augmentation:
+        raise ValueError(
+            "The 'augmentation' parameter has \"affine\", which is for images, but X "
+            'has signals: "crop" shifts them.'
+        )
+    return Augmentation(tuple(augmentation))

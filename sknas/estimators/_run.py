@@ -71,7 +71,7 @@ class FitRun:
     Parameters
     ----------
     space : SearchSpace
-        What can be built.
+        What can be built: in the end, the space of the final networks.
 
     spec : DataSpec
         What the data look like.
@@ -172,6 +172,7 @@ class FitRun:
         for network in networks:
             network.requires_grad_(False)
         return self.attributes | {
+            "_space": self.space,
             "architecture_": members[0][0],
             "architectures_": [architecture for architecture, _ in members],
             "networks_": networks,

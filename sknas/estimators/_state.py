@@ -15,8 +15,9 @@ from skorch.history import History
 
 from sknas._version import __version__
 from sknas.architecture import Architecture
+from sknas.estimators._images import ImageEncoder
 from sknas.estimators._table import TableEncoder
-from sknas.spaces import SPACES, DataSpec, SearchSpace
+from sknas.spaces import SPACES, SearchSpace
 from sknas.training import (
     BatchIterator,
     TrainingNet,
@@ -25,6 +26,8 @@ from sknas.training import (
     network_weights,
     private_random_state,
 )
+
+ENCODERS = {encoder.kind: encoder for encoder in (TableEncoder, ImageEncoder)}
 
 
 def to_state(attributes: dict) -> dict:
@@ -38,8 +41,9 @@ def to_state(attributes: dict) -> dict:
         state["_weights"] = [network_weights(network) for network in networks]
     state["architecture_"] = state["architecture_"].to_json()
     state["architectures_"] = [a.to_json() for a in state["architectures_"]]
-    state["_encoder"] = state["_encoder"].to_state()
-    state["_spec"] = dict(vars(state["_spec"]))
+    encoder = state["_encoder"]
+    state["_encoder"] = {"kind": encoder.kind, "state": encoder.to_state()}
+    state["_spec"] = state["_spec"].n_outputs
     state["_space"] = _space_to_state(state["_space"])
     state["_sknas_version"] = __version__
     return state
@@ -62,11 +66,10 @@ def from_state(state: dict, estimator_name: str) -> dict:
     attributes["architectures_"] = [
         Architecture.from_json(text) for text in attributes["architectures_"]
     ]
-    attributes["_encoder"] = TableEncoder.from_state(attributes["_encoder"])
-    spec = attributes["_spec"]
-    attributes["_spec"] = DataSpec(
-        **{**spec, "category_sizes": tuple(spec["category_sizes"])}
-    )
+    encoder = attributes["_encoder"]
+    encoder = ENCODERS[encoder["kind"]].from_state(encoder["state"])
+    attributes["_encoder"] = encoder
+    attributes["_spec"] = encoder.spec(attributes["_spec"])
     attributes["_space"] = _space_from_state(attributes["_space"])
     if not can_compute(attributes["_device"]):
         attributes["_device"] = "cpu"

@@ -9,6 +9,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import RobustScaler
 
 from sknas.estimators._columns import Columns
+from sknas.spaces import DataSpec
 
 CLIP = 3.0  # numbers bend towards +-3 spreads, as in RealMLP (Holzmueller et al., 2024)
 FIT_ROWS = 100_000  # medians, spreads and quantiles are taken from so many rows
@@ -40,6 +41,8 @@ class TableEncoder:
     is_categorical : ndarray of bool, of shape (n_columns,)
         Which columns of the table hold categories.
     """
+
+    kind = "table"
 
     is_categorical: np.ndarray
     medians: np.ndarray | None = None
@@ -152,6 +155,15 @@ class TableEncoder:
     def n_numeric(self) -> int:
         """Number of numeric outputs, indicators of missing values among them."""
         return 0 if self.scaler is None else len(self.scaler.center_)
+
+    def spec(self, n_outputs: int) -> DataSpec:
+        """Say what networks must know of the data."""
+        return DataSpec(
+            n_outputs,
+            n_numeric=self.n_numeric,
+            category_sizes=self.sizes,
+            quantiles=self.quantiles,
+        )
 
     def to_state(self) -> dict[str, object]:
         """Give the state as a dictionary, without this class."""

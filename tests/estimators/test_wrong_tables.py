@@ -44,7 +44,7 @@ def test_wrong_labels_are_refused(quick, y, message):
     [
         (scipy.sparse.eye_array(200, format="csr"), TypeError, "[Ss]parse"),
         (np.zeros(200), ValueError, "1D array|2D"),
-        (np.zeros((200, 2, 2)), ValueError, "dim 3|dim"),
+        (np.zeros((200, 2, 2, 2, 2)), ValueError, "5 dimensions"),
         (np.zeros((200, 2)) + 1j, ValueError, "[Cc]omplex"),
         (np.zeros((200, 0)), ValueError, "0 feature"),
         (np.zeros((0, 2)), ValueError, "0 sample"),

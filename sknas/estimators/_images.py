@@ -1,0 +1,269 @@
+"""Reading of images and signals, and what networks must know of them."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from sklearn.utils import check_array
+
+from sknas.spaces import DataSpec
+
+FIT_VALUES = 10_000_000  # pixels that means and spreads are taken from
+CHANNELS = (1, 3, 4)  # numbers of channels that images in files have
+MANY_CHANNELS = 4
+
+
+@dataclass
+class Images:
+    """Images, or signals, with the channels first.
+
+    Parameters
+    ----------
+    pixels : ndarray of shape (n_rows, n_channels, height, width) or (n_rows, \
+n_channels, n_steps)
+        uint8 where all values are whole numbers from 0 to 255, else float32.
+    """
+
+    pixels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    @cached_property
+    def parts(self) -> list[np.ndarray]:
+        """What tells rows apart: a digest of each, since images are long."""
+        zero = self.pixels.dtype.type(0)  # added, it makes -0.0 the same as 0.0
+        rows = (
+            hashlib.blake2b((row + zero).tobytes(), digest_size=16).digest()
+            for row in self.pixels
+        )
+        digests = np.frombuffer(b"".join(rows), dtype=np.uint8)
+        return [digests.reshape(len(self.pixels), 16)]
+
+    def take(self, index: np.ndarray) -> Images:
+        """Take some rows."""
+        return Images(self.pixels[index])
+
+
+def is_image(X, image_shape: tuple[int, ...] | None) -> bool:
+    """Tell whether `X` is to be read as images or signals, not as a table."""
+    if image_shape is not None:
+        return True
+    n_dimensions = getattr(X, "ndim", 0)
+    while isinstance(X, list | tuple) and len(X):
+        X = X[0]
+        n_dimensions = max(n_dimensions, 0) + 1
+        if not isinstance(X, list | tuple):
+            n_dimensions += np.ndim(X)
+    is_object = getattr(getattr(X, "dtype", None), "kind", "") == "O"
+    if n_dimensions == 1 and is_object and len(X):
+        n_dimensions += np.ndim(X[0])
+    return n_dimensions > 2
+
+
+def read_images(
+    X, image_shape: tuple[int, ...] | None, fitted: tuple[int, ...] | None, estimator
+) -> Images:
+    """Check images, and put their channels first.
+
+    Parameters
+    ----------
+    X : array-like
+        The images.
+
+    image_shape : tuple of int or None
+        The estimator's parameter.
+
+    fitted : tuple of int or None
+        The shape of the images that it was fitted on; None: it is being fitted.
+
+    estimator : BaseEstimator
+        Whose name errors are to tell.
+
+    Returns
+    -------
+    images : Images
+        The images.
+    """
+    pixels = check_array(
+        _one_array(X),
+        allow_nd=True,
+        dtype="numeric",
+        estimator=estimator,
+        input_name="X",
+    )
+    if pixels.ndim > 4:
+        raise ValueError(
+            f"X has {pixels.ndim} dimensions; {type(estimator).__name__} reads images "
+            "of (n_samples, channels, height, width), (n_samples, height, width), or "
+            "signals of (n_samples, steps, features)."
+        )
+    pixels = _channels_first(pixels, image_shape, fitted)
+    if fitted is not None and pixels.shape[1:] != fitted:
+        raise ValueError(
+            f"X has images of shape {pixels.shape[1:]}, channels first, but "
+            f"{type(estimator).__name__} was fitted on images of shape {fitted}."
+        )
+    if pixels.dtype != np.uint8 and pixels.min() >= 0 and pixels.max() <= 255:
+        as_bytes = pixels.astype(np.uint8)
+        if (as_bytes == pixels).all():
+            pixels = as_bytes
+    if pixels.dtype != np.uint8:
+        with np.errstate(over="ignore"):
+            pixels = pixels.astype(np.float32, copy=False)
+        if not np.isfinite(pixels).all():
+            raise ValueError("X has values too large for float32: scale it down.")
+    return Images(pixels)
+
+
+def _one_array(X) -> np.ndarray:
+    """Put a list of images into one array."""
+    try:
+        pixels = np.asarray(X)
+    except ValueError as error:
+        raise ValueError(_sizes_differ(X)) from error
+    if pixels.dtype == object and pixels.ndim == 1:
+        if len({np.shape(image) for image in pixels}) > 1:
+            raise ValueError(_sizes_differ(pixels))
+        pixels = np.stack([np.asarray(image) for image in pixels])
+    return pixels
+
+
+def _sizes_differ(X) -> str:
+    shapes = []
+    for image in X:
+        try:
+            shape = np.shape(image)
+        except ValueError:  # the rows of an image differ
+            shape = "one with rows of different lengths"
+        if shape not in shapes:
+            shapes.append(shape)
+    shown = " and ".join(map(str, shapes[:3]))
+    return (
+        f"X holds images of different sizes: {shown}. Resize or crop them to one size."
+    )
+
+
+def _channels_first(
+    pixels: np.ndarray,
+    image_shape: tuple[int, ...] | None,
+    fitted: tuple[int, ...] | None,
+) -> np.ndarray:
+    own = pixels.shape[1:]
+    if pixels.ndim == 2:
+        if image_shape is None:
+            raise ValueError(
+                "X has 2 dimensions, but the estimator was fitted on images of shape "
+                f"{fitted}: give X that shape, or image_shape to the estimator."
+            )
+        _refuse_channels_last(image_shape, "image_shape")
+        if np.prod(image_shape) != own[0]:
+            raise ValueError(
+                f"The 'image_shape' parameter, {image_shape}, stands for "
+                f"{np.prod(image_shape)} pixels, but X has {own[0]} columns."
+            )
+        return pixels.reshape(len(pixels), *image_shape)
+    if pixels.ndim == 4 and image_shape is None and fitted is None:
+        _refuse_channels_last(own, "X")
+    is_signal = image_shape is None and pixels.ndim == 3
+    if fitted is not None:
+        is_signal &= len(fitted) == 2
+    else:
+        # as many steps as features are taken for an image
+        is_signal &= own[0] != own[-1] and pixels.dtype != np.uint8
+    if is_signal:
+        return pixels.transpose(0, 2, 1)
+    if pixels.ndim == 3:
+        pixels = pixels[:, None]
+    if image_shape is not None and pixels.shape[1:] != tuple(image_shape):
+        raise ValueError(
+            f"The 'image_shape' parameter is {image_shape}, but X has images of shape "
+            f"{pixels.shape[1:]}, channels first."
+        )
+    return pixels
+
+
+def _refuse_channels_last(shape: tuple[int, ...], name: str) -> None:
+    if shape[0] > MANY_CHANNELS and shape[-1] in CHANNELS:
+        hint = (
+            "np.moveaxis(X, -1, 1) puts them first; if the shape is right as it is, "
+            f"set image_shape={tuple(shape)} to say so"
+            if name == "X"
+            else "it is (channels, height, width)"
+        )
+        raise ValueError(
+            f"{name} seems to have the channels last, {tuple(shape)}, where they must "
+            f"come first: {hint}."
+        )
+
+
+@dataclass
+class ImageEncoder:
+    """Leaves images as they are; networks scale them, batch by batch.
+
+    Parameters
+    ----------
+    shape : tuple of int or None
+        (n_channels, height, width), or (n_channels, n_steps).
+
+    mean, scale : ndarray of shape (n_channels,) or None
+        Mean and standard deviation of each channel.
+    """
+
+    kind = "image"
+
+    shape: tuple[int, ...] | None = None
+    mean: np.ndarray | None = None
+    scale: np.ndarray | None = None
+
+    def fit(self, images: Images, copies: np.ndarray) -> ImageEncoder:
+        """Learn from distinct rows, in a canonical order.
+
+        Parameters
+        ----------
+        images : Images
+            The rows.
+
+        copies : ndarray of shape (n_rows,)
+            How often each came, which does not count here.
+
+        Returns
+        -------
+        self : ImageEncoder
+            Itself.
+        """
+        pixels = images.pixels
+        self.shape = pixels.shape[1:]
+        step = -(-pixels.size // FIT_VALUES)
+        sample = pixels[::step].astype(np.float64)
+        axes = (0, *range(2, sample.ndim))
+        self.mean = sample.mean(axis=axes)
+        spread = sample.std(axis=axes)
+        self.scale = np.where(spread > 0, spread, 1.0)
+        return self
+
+    def transform(self, images: Images) -> dict[str, np.ndarray]:
+        """Give the networks' inputs."""
+        # torch would warn of arrays that cannot be written to
+        return {"image": np.require(images.pixels, requirements=["C", "W"])}
+
+    def spec(self, n_outputs: int) -> DataSpec:
+        """Say what networks must know of the data."""
+        return DataSpec(
+            n_outputs,
+            image_shape=self.shape,
+            image_mean=self.mean,
+            image_scale=self.scale,
+        )
+
+    def to_state(self) -> dict[str, object]:
+        """Give the state as a dictionary, without this class."""
+        return dict(vars(self))
+
+    @classmethod
+    def from_state(cls, state: dict[str, object]) -> ImageEncoder:
+        """Build an encoder from what :meth:`to_state` gave."""
+        return cls(**{**state, "shape": tuple(state["shape"])})
