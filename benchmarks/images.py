@@ -28,7 +28,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from skorch import NeuralNetClassifier
-from skorch.callbacks import Callback, Checkpoint
+from skorch.callbacks import Callback, EarlyStopping
 from skorch.dataset import ValidSplit
 from torch import nn
 
@@ -71,26 +71,10 @@ class StopAfter(Callback):
             raise KeyboardInterrupt
 
 
-class BestWeights(Checkpoint):
-    """Keeps the best weights in memory, and puts them back at the end."""
-
-    def __init__(self) -> None:
-        super().__init__(monitor="valid_acc_best")
-
-    def save_model(self, net) -> None:
-        """Keep the weights."""
-        state = net.module_.state_dict()
-        self.weights_ = {name: tensor.clone() for name, tensor in state.items()}
-
-    def on_train_end(self, net, **kwargs) -> None:
-        """Put the best ones back."""
-        if hasattr(self, "weights_"):
-            net.module_.load_state_dict(self.weights_)
-
-
 def skorch_cnn(X: np.ndarray, y: np.ndarray, seed: int, seconds: float):
     """Train the hand-written CNN for a time."""
     torch.manual_seed(seed)
+    best = EarlyStopping("valid_acc", 100_000, lower_is_better=False, load_best=True)
     net = NeuralNetClassifier(
         PlainCNN,
         module__size=X.shape[-1],
@@ -100,8 +84,8 @@ def skorch_cnn(X: np.ndarray, y: np.ndarray, seed: int, seconds: float):
         max_epochs=100_000,
         batch_size=64,
         iterator_train__shuffle=True,
-        train_split=ValidSplit(5, stratified=True, random_state=seed),
-        callbacks=[StopAfter(seconds), BestWeights()],
+        train_split=ValidSplit(0.2, stratified=True, random_state=seed),
+        callbacks=[StopAfter(seconds), best],
         callbacks__print_log=None,
         verbose=0,
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from abc import ABCMeta, abstractmethod
-from itertools import cycle, islice
 from typing import ClassVar
 
 import numpy as np
@@ -38,7 +37,7 @@ from sknas.estimators._parameters import (
     resolve_strategy,
 )
 from sknas.estimators._rows import common_rows, held_back_shares, merge_rows, row_keys
-from sknas.estimators._run import FitData, FitRun
+from sknas.estimators._run import FitData, FitRun, n_found
 from sknas.estimators._sklearn_callbacks import CallbackSupportMixin, listen
 from sknas.estimators._state import build_net, build_networks, from_state, to_state
 from sknas.estimators._table import TableEncoder
@@ -49,8 +48,6 @@ from sknas.training import (
     ProgressBars,
     Recipe,
     TensorTable,
-    TrainedNetwork,
-    ensemble_weights,
     noting_interrupts,
     predict_logits,
     private_random_state,
@@ -320,40 +317,10 @@ class BaseNAS(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
                 reward,
                 resolve_epochs(self.search_epochs, run.spec, "search", n_steps),
                 N_CANDIDATES[run.spec.kind] if auto else self.n_candidates,
-                # every other network has the default architecture
-                n_best=-(-self.ensemble_size // 2),
+                n_found(self.ensemble_size),
             )
-        refit_started = time.monotonic()
-        architectures = list(found.architectures if found else given)
-        if found and (run.progress.stopped or run.progress.time_left() <= 0):
-            # no time to train: what was found has weights already
-            trained = [TrainedNetwork(weights) for weights in found.weights]
-        else:
-            run.space = run.space.final_space()
-            if found:
-                default = run.space.default_architecture()
-                architectures = [a for best in architectures for a in (best, default)]
-                architectures = architectures[: self.ensemble_size]
-            n_members = max(self.ensemble_size, len(architectures))
-            architectures = list(islice(cycle(architectures), n_members))
-            weights = list(islice(cycle(self._weights), n_members)) if goes_on else None
-            trained = run.train(architectures, weights)
-        scores = [-np.inf if np.isnan(t.score) else t.score for t in trained]
-        best = int(np.argmax(scores))
-        return {
-            "_space": run.space,
-            "architectures_": architectures[: len(trained)],
-            "architecture_": architectures[best],
-            "ensemble_weights_": ensemble_weights(trained),
-            "search_results_": found.table if found else {},
-            "history_": found.history if found else [],
-            "search_time_": found.seconds if found else 0.0,
-            "refit_time_": time.monotonic() - refit_started,
-            "n_iter_": max(trained[best].n_epochs, 1),
-            "_weights": [t.weights for t in trained],
-            "_history": trained[best].history,
-            "_best": best,
-        }
+        weights = self._weights if goes_on else None
+        return run.finish(found, given, self.ensemble_size, weights)
 
     def _check_scoring(self, reward, valid: TensorTable, n_outputs: int) -> None:
         """Raise, before anything is trained, where a scorer is not for such targets."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import cycle, islice
 
 import numpy as np
 import torch
@@ -21,10 +23,16 @@ from sknas.training import (
     TensorTable,
     TrainedNetwork,
     Weights,
+    ensemble_weights,
     train_ensemble,
 )
 
 Member = tuple[Architecture, nn.Module]
+
+
+def n_found(ensemble_size: int) -> int:
+    """Give how many architectures to find: every other network has the default one."""
+    return -(-ensemble_size // 2)
 
 
 @dataclass
@@ -162,6 +170,46 @@ class FitRun:
             n_jobs=self.n_jobs,
             step=self.checkpoint.step,
         )
+
+    def finish(
+        self,
+        found: SearchResult | None,
+        given: list[Architecture] | None,
+        ensemble_size: int,
+        weights: list[Weights] | None,
+    ) -> dict:
+        """Train what the search found, or was given; give the fitted attributes."""
+        started = time.monotonic()
+        architectures = list(found.architectures if found else given)
+        if found and (self.progress.stopped or self.progress.time_left() <= 0):
+            # no time to train: what was found has weights already
+            trained = [TrainedNetwork(weights) for weights in found.weights]
+        else:
+            self.space = self.space.final_space()
+            if found:
+                default = self.space.default_architecture()
+                architectures = [a for best in architectures for a in (best, default)]
+                architectures = architectures[:ensemble_size]
+            n_members = max(ensemble_size, len(architectures))
+            architectures = list(islice(cycle(architectures), n_members))
+            weights = weights and list(islice(cycle(weights), n_members))
+            trained = self.train(architectures, weights)
+        scores = [-np.inf if np.isnan(t.score) else t.score for t in trained]
+        best = int(np.argmax(scores))
+        return {
+            "_space": self.space,
+            "architectures_": architectures[: len(trained)],
+            "architecture_": architectures[best],
+            "ensemble_weights_": ensemble_weights(trained),
+            "search_results_": found.table if found else {},
+            "history_": found.history if found else [],
+            "search_time_": found.seconds if found else 0.0,
+            "refit_time_": time.monotonic() - started,
+            "n_iter_": max(trained[best].n_epochs, 1),
+            "_weights": [t.weights for t in trained],
+            "_history": trained[best].history,
+            "_best": best,
+        }
 
     def fitted(self, members: list[Member]) -> dict:
         """Give the attributes with which an estimator would predict by now.

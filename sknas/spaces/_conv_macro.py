@@ -18,7 +18,7 @@ from sknas.modules import (
 )
 from sknas.spaces._base import DataSpec
 from sknas.spaces._convolutional import ConvNetwork, ConvSpace, build_stem
-from sknas.spaces._rules import are_options, fixed_arc_numbers, is_count
+from sknas.spaces._rules import are_options, is_count
 
 # in the order of the official code, whose numbers for them are their places here
 OPERATIONS = (
@@ -295,48 +295,8 @@ class ConvMacroSpace(ConvSpace):
             architecture,
         )
 
-    def read_fixed_arc(self, text: str) -> Architecture:
-        """Read what the official code calls a fixed arc.
-
-        Parameters
-        ----------
-        text : str
-            For each layer, the number of its operation, then 0 or 1 for each skip.
-
-        Returns
-        -------
-        architecture : Architecture
-            The architecture, of as many layers as the space has.
-        """
-        numbers = fixed_arc_numbers(text, len(self.decisions()))
-        choices = {}
-        for decision, number in zip(self.decisions(), numbers, strict=True):
-            options = OPERATIONS if decision.kind == "operation" else (False, True)
-            if number >= len(options):
-                raise ValueError(
-                    f"the fixed arc has {number} for {decision.name!r}, which must be "
-                    f"below {len(options)}."
-                )
-            choices[decision.name] = options[number]
-        return Architecture(self.name, choices)
-
-    def write_fixed_arc(self, architecture: Architecture) -> str:
-        """Write an architecture as the official code's fixed arc.
-
-        Parameters
-        ----------
-        architecture : Architecture
-            An architecture of this space.
-
-        Returns
-        -------
-        text : str
-            What :meth:`read_fixed_arc` reads.
-        """
-        return " ".join(
-            str(OPERATIONS.index(option) if isinstance(option, str) else int(option))
-            for option in architecture.values()
-        )
+    def _arc_options(self, decision: Decision) -> tuple:
+        return OPERATIONS if decision.kind == "operation" else decision.options
 
     def describe(self, architecture: Architecture) -> str:
         """Say in words what an architecture is."""

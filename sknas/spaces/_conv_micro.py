@@ -8,7 +8,7 @@ from sknas.architecture import Architecture, Decision, Decisions
 from sknas.spaces._base import DataSpec
 from sknas.spaces._conv_micro_network import CELLS, OPERATIONS, MicroNetwork, loose_ends
 from sknas.spaces._convolutional import ConvSpace
-from sknas.spaces._rules import fixed_arc_numbers, is_count, is_rate
+from sknas.spaces._rules import is_count, is_rate
 
 
 class ConvMicroSpace(ConvSpace):
@@ -167,46 +167,6 @@ class ConvMicroSpace(ConvSpace):
     def network(self, architecture: Architecture, spec: DataSpec) -> nn.Module:
         """Build the stand-alone network; see the base class."""
         return self._network(spec, architecture)
-
-    def read_fixed_arc(self, text: str) -> Architecture:
-        """Read what the official code calls a fixed arc.
-
-        Parameters
-        ----------
-        text : str
-            For each node of the normal cell, then of the reduction cell: an input, the
-            number of its operation, and both again.
-
-        Returns
-        -------
-        architecture : Architecture
-            The architecture, of as many nodes as the space has.
-        """
-        numbers = fixed_arc_numbers(text, len(self.decisions()))
-        choices = {}
-        for decision, number in zip(self.decisions(), numbers, strict=True):
-            if number >= len(decision.options):
-                raise ValueError(
-                    f"the fixed arc has {number} for {decision.name!r}, which must be "
-                    f"below {len(decision.options)}."
-                )
-            choices[decision.name] = decision.options[number]
-        return Architecture(self.name, choices)
-
-    def write_fixed_arc(self, architecture: Architecture) -> str:
-        """Write an architecture as the official code's fixed arc.
-
-        Parameters
-        ----------
-        architecture : Architecture
-            An architecture of this space.
-
-        Returns
-        -------
-        text : str
-            What :meth:`read_fixed_arc` reads.
-        """
-        return " ".join(map(str, self.decisions().indices(architecture)))
 
     def describe(self, architecture: Architecture) -> str:
         """Say in words what an architecture is."""

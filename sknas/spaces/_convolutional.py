@@ -8,7 +8,7 @@ from abc import abstractmethod
 import torch
 from torch import Tensor, nn
 
-from sknas.architecture import Architecture
+from sknas.architecture import Architecture, Decision
 from sknas.modules import BATCH_NORMS, batch_norm, convolution
 from sknas.spaces._base import DataSpec, SearchSpace
 from sknas.spaces._rules import is_count, is_rate
@@ -261,6 +261,68 @@ class ConvSpace(SearchSpace):
             if name.startswith("final_") and value is not None
         }
         return type(self)(**(parameters | final)) if final else self
+
+    def _arc_options(self, decision: Decision) -> tuple:
+        """Give a decision's options in the order of the official code's numbers."""
+        return decision.options
+
+    def read_fixed_arc(self, text: str) -> Architecture:
+        """Read what the official code calls a fixed arc.
+
+        Parameters
+        ----------
+        text : str
+            A number for each decision of the space, in their order. Of the macro space:
+            for each layer its operation, then 0 or 1 for each skip. Of the micro space:
+            for each node of the normal cell, then of the reduction cell, an input and
+            its operation, twice.
+
+        Returns
+        -------
+        architecture : Architecture
+            The architecture, of as many layers or nodes as the space has.
+        """
+        try:
+            numbers = [int(word) for word in text.replace("|", " ").split()]
+        except (AttributeError, ValueError) as error:
+            raise ValueError(
+                f"a fixed arc is a string of whole numbers from 0 up, got {text!r}."
+            ) from error
+        decisions = self.decisions()
+        if len(numbers) != len(decisions) or min(numbers) < 0:
+            raise ValueError(
+                f"the fixed arc has {len(numbers)} numbers, but a space of this size "
+                f"needs {len(decisions)}, all from 0 up: give the space the sizes of "
+                "the arc."
+            )
+        choices = {}
+        for decision, number in zip(decisions, numbers, strict=True):
+            options = self._arc_options(decision)
+            if number >= len(options):
+                raise ValueError(
+                    f"the fixed arc has {number} for {decision.name!r}, which must be "
+                    f"below {len(options)}."
+                )
+            choices[decision.name] = options[number]
+        return Architecture(self.name, choices)
+
+    def write_fixed_arc(self, architecture: Architecture) -> str:
+        """Write an architecture as the official code's fixed arc.
+
+        Parameters
+        ----------
+        architecture : Architecture
+            An architecture of this space.
+
+        Returns
+        -------
+        text : str
+            What :meth:`read_fixed_arc` reads.
+        """
+        return " ".join(
+            str(self._arc_options(decision).index(architecture[decision.name]))
+            for decision in self.decisions()
+        )
 
     def copy_shared_weights(
         self, supernet: nn.Module, network: nn.Module, architecture: Architecture

@@ -30,19 +30,3 @@ def are_options(names: tuple[str, ...]) -> Callable[[object], bool]:
         )
 
     return is_right
-
-
-def fixed_arc_numbers(text: str, n_numbers: int) -> list[int]:
-    """Read the numbers of an official fixed arc, and check how many there are."""
-    try:
-        found = [int(word) for word in text.replace("|", " ").split()]
-    except (AttributeError, ValueError) as error:
-        raise ValueError(
-            f"a fixed arc is a string of whole numbers from 0 up, got {text!r}."
-        ) from error
-    if len(found) != n_numbers or min(found) < 0:
-        raise ValueError(
-            f"the fixed arc has {len(found)} numbers, but a space of this size needs "
-            f"{n_numbers}, all from 0 up: give the space the sizes of the arc."
-        )
-    return found
