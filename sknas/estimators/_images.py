@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.utils import check_array
 
 from sknas.spaces import DataSpec
 
-FIT_VALUES = 10_000_000  # pixels that means and spreads are taken from
+FIT_VALUES = 2_000_000  # pixels that means and spreads are taken from
 CHANNELS = (1, 3, 4)  # numbers of channels that images in files have
 MANY_CHANNELS = 4
 
@@ -121,6 +122,8 @@ def read_images(
 
 def _one_array(X) -> np.ndarray:
     """Put a list of images into one array."""
+    if issparse(X):
+        return X  # which is refused as scikit-learn does it
     try:
         pixels = np.asarray(X)
     except ValueError as error:

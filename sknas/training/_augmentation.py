@@ -89,6 +89,13 @@ class Augmentation:
     def __call__(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         """Give the inputs with images changed."""
         image = inputs["image"].float()
+        shape = image.shape
         for step in self.steps:
             image = (AUGMENTATIONS[step] if isinstance(step, str) else step)(image)
+            if getattr(image, "shape", None) != shape:
+                raise ValueError(
+                    f"The 'augmentation' parameter has {step!r}, which must give a "
+                    f"tensor of the shape that it took, {tuple(shape)}. It gave "
+                    f"{tuple(getattr(image, 'shape', ())) or type(image).__name__}."
+                )
         return {**inputs, "image": image}

@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 
 from sknas import Architecture, ConvMacroSpace, NASClassifier
 
@@ -89,6 +90,14 @@ class TestFit:
     def test_augmentation_for_other_data(self):
         refuses(X[:, 0, 0], "'augmentation' parameter", augmentation=("flip",))
         refuses(X[:, 0, :, :5], "'augmentation' parameter", augmentation=("affine",))
+
+    @pytest.mark.parametrize("step", [lambda x: x[:3], lambda x: None, lambda x: 1.0])
+    def test_augmentation_that_gives_something_else(self, step):
+        refuses(X, "must give a tensor of the shape that it took", augmentation=(step,))
+
+    def test_sparse_matrices(self):
+        with pytest.raises(TypeError, match="[Ss]parse"):
+            NASClassifier(image_shape=(1, 8, 8)).fit(csr_array(X.reshape(20, 64)), y)
 
 
 @pytest.fixture(scope="module")
