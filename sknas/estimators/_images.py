@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.sparse import issparse
 from sklearn.utils import check_array
 
 from sknas.spaces import DataSpec
@@ -122,8 +121,8 @@ def read_images(
 
 def _one_array(X) -> np.ndarray:
     """Put a list of images into one array."""
-    if issparse(X):
-        return X  # which is refused as scikit-learn does it
+    if hasattr(X, "toarray"):  # a sparse matrix, which is refused by check_array
+        return X
     try:
         pixels = np.asarray(X)
     except ValueError as error:
