@@ -33,9 +33,6 @@ LEAST_EPOCHS = 3  # of the shared parameters, for a ranking by them
 # a step of the shared network costs more by its operations than by its rows: it takes
 # twice the rows of other steps, if that leaves so many steps in an epoch
 BATCH_FACTOR = 2
-# architectures that share a step: what they have in common, networks of tables compute
-# for all of them at once, those of images do not
-N_GROUPS = {"table": 4, "image": 2}
 LEAST_STEPS = 12
 
 
@@ -217,7 +214,6 @@ def _train_shared(
         reward=problem.reward,
         dataset_valid=problem.valid,
         random_state=random_state,
-        n_groups=N_GROUPS[problem.spec.kind],
         lr=recipe.lr,
         max_epochs=search_epochs,
         batch_size=batch_size,

@@ -20,7 +20,7 @@ from sknas.training import (
     predict_logits,
 )
 
-N_GROUPS = 4
+N_GROUPS = 4  # architectures that one batch of shared training is cut among
 REWARD_ROWS = 128  # held-back rows that a step of the controller is judged by
 WARM_UP_SHARE = 0.3  # of the epochs, before the strategy is asked or told
 
@@ -57,9 +57,6 @@ class SearchNet(InMemoryNet):
     random_state : numpy.random.RandomState
         Source of the balanced samples.
 
-    n_groups : int, default=4
-        Architectures that one batch of shared training is cut among.
-
     **kwargs : dict
         Parameters of :class:`skorch.NeuralNet`.
     """
@@ -74,7 +71,6 @@ class SearchNet(InMemoryNet):
         reward: Callable[[Tensor, Tensor, Tensor], np.ndarray],
         dataset_valid: TensorTable,
         random_state: np.random.RandomState,
-        n_groups: int = N_GROUPS,
         **kwargs,
     ) -> None:
         super().__init__(module, criterion, **kwargs)
@@ -83,7 +79,6 @@ class SearchNet(InMemoryNet):
         self.reward = reward
         self.dataset_valid = dataset_valid
         self.random_state = random_state
-        self.n_groups = n_groups
 
     def initialize_module(self):
         """Take in the strategy's controller beside the shared network."""
@@ -117,15 +112,14 @@ class SearchNet(InMemoryNet):
         n_steps = len(self.get_iterator(dataset_train, training=True))
         if self._is_warm_up():
             proposals = self.decisions.balanced_sample(
-                self.n_groups * n_steps, self.random_state
+                N_GROUPS * n_steps, self.random_state
             )
         else:
-            proposals = self.strategy.ask(self.n_groups * n_steps)
+            proposals = self.strategy.ask(N_GROUPS * n_steps)
         # similar architectures share a step: what they have in common is computed
         # for all of them at once
         proposals.sort(key=self.decisions.indices)
-        n = self.n_groups
-        draws = [proposals[i * n : (i + 1) * n] for i in range(n_steps)]
+        draws = [proposals[i * N_GROUPS : (i + 1) * N_GROUPS] for i in range(n_steps)]
         self.random_state.shuffle(draws)
         self._draws = iter(draws)
 
