@@ -4,8 +4,8 @@ CIFAR-10 with the settings of the ENAS paper
 
 The micro space of Pham et al. (2018): 150 epochs of search with 6 + 2 cells of 20
 filters, then one network of 15 + 2 cells of 36 filters, trained for 630 epochs. This is
-for a GPU, and takes the better part of a day on one. The data are fetched by
-scikit-learn, 170 MB, or read from a folder of the "python version" that
+for a GPU; sknas's own tests run it on a tiny stand-in only. The data are fetched by
+scikit-learn, or read from a folder of the "python version" that
 https://www.cs.toronto.edu/~kriz/cifar.html has.
 
     python examples/cifar10.py [--folder cifar-10-batches-py] [--macro]

@@ -37,7 +37,7 @@ from sknas.estimators._parameters import (
     resolve_strategy,
 )
 from sknas.estimators._rows import common_rows, held_back_shares, merge_rows, row_keys
-from sknas.estimators._run import FitData, FitRun, n_found
+from sknas.estimators._run import FitData, FitRun
 from sknas.estimators._sklearn_callbacks import CallbackSupportMixin, listen
 from sknas.estimators._state import build_net, build_networks, from_state, to_state
 from sknas.estimators._table import TableEncoder
@@ -150,7 +150,9 @@ class BaseNAS(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         names = getattr(self, "feature_names_in_", None)
         return read_columns(X, self._is_categorical, names)
 
-    def _read_rows(self, X, y, sample_weight) -> tuple[Columns, np.ndarray, np.ndarray]:
+    def _read_rows(
+        self, X, y, sample_weight
+    ) -> tuple[Columns | Images, np.ndarray, np.ndarray]:
         """Check the data of a fit; drop the rows without weight."""
         if y is None:
             raise ValueError(
@@ -159,10 +161,10 @@ class BaseNAS(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             )
         y = self._check_y(y)
         columns = self._read_X(X, reset=not (self.warm_start and self._is_fitted()))
-        n_rows = np.empty((len(columns), 0))
-        check_consistent_length(n_rows, y)
+        rows = np.empty((len(columns), 0))
+        check_consistent_length(rows, y)
         weight = _check_sample_weight(
-            sample_weight, n_rows, dtype=np.float64, ensure_non_negative=True
+            sample_weight, rows, dtype=np.float64, ensure_non_negative=True
         )
         kept = weight > 0
         if not kept.any():
@@ -175,11 +177,11 @@ class BaseNAS(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
 
     def _canonical(
         self,
-        columns: Columns,
+        columns: Columns | Images,
         target: np.ndarray,
         weight: np.ndarray,
         attributes: dict,
-    ) -> tuple[Columns, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    ) -> tuple[Columns | Images, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Merge equal rows, and put them in an order of their own."""
         parts = columns.parts
         index, weight, copies = merge_rows(row_keys([*parts, target]), weight)
@@ -235,7 +237,6 @@ class BaseNAS(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         space.check_data(spec)
         attributes |= {
             "_encoder": encoder,
-            "_space": space,
             "_spec": spec,
             "_device": device,
         }
@@ -317,7 +318,7 @@ class BaseNAS(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
                 reward,
                 resolve_epochs(self.search_epochs, run.spec, "search", n_steps),
                 N_CANDIDATES[run.spec.kind] if auto else self.n_candidates,
-                n_found(self.ensemble_size),
+                self.ensemble_size,
             )
         weights = self._weights if goes_on else None
         return run.finish(found, given, self.ensemble_size, weights)

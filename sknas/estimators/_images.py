@@ -52,14 +52,14 @@ def is_image(X, image_shape: tuple[int, ...] | None) -> bool:
     """Tell whether `X` is to be read as images or signals, not as a table."""
     if image_shape is not None:
         return True
-    n_dimensions = getattr(X, "ndim", 0)
+    depth = 0  # of lists
     while isinstance(X, list | tuple) and len(X):
-        X = X[0]
-        n_dimensions = max(n_dimensions, 0) + 1
-        if not isinstance(X, list | tuple):
-            n_dimensions += np.ndim(X)
-    is_object = getattr(getattr(X, "dtype", None), "kind", "") == "O"
-    if n_dimensions == 1 and is_object and len(X):
+        X, depth = X[0], depth + 1
+    if depth:
+        return depth + np.ndim(X) > 2
+    n_dimensions = getattr(X, "ndim", 0)
+    kind = getattr(getattr(X, "dtype", None), "kind", "")
+    if n_dimensions == 1 and kind == "O" and len(X):
         n_dimensions += np.ndim(X[0])
     return n_dimensions > 2
 

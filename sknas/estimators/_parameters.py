@@ -207,15 +207,6 @@ def check_parameters(estimator) -> None:
                 )
 
 
-# by default: most and least epochs of the search and of a training, and how many steps
-# they may come to between the two; networks of images cost more a step, and need fewer
-DEFAULT_EPOCHS = {
-    "table": {"search": (20, 3, 1_500), "training": (100, 3, 4_000)},
-    "image": {"search": (12, 4, 160), "training": (40, 8, 240)},
-}
-IMAGE_PLACES = 256  # of the images of so many steps; smaller ones have more of them
-
-
 def resolve_space(
     search_space: object, kind: str, ensemble_size: int, options: dict[str, tuple]
 ) -> SearchSpace:
@@ -226,14 +217,15 @@ def resolve_space(
     """
     if isinstance(search_space, SearchSpace):
         return clone(search_space)
-    if isinstance(search_space, str) and search_space == "auto":
-        search_space = {"table": TabularSpace, "image": ConvMacroSpace}[kind].name
-    if isinstance(search_space, str) and search_space == "tabular":
-        # one network that is asked for is one plain network
-        n_heads = {"n_heads": 1} if ensemble_size == 1 else {}
-        return TabularSpace(**options, **n_heads)
-    if isinstance(search_space, str) and search_space in SPACES:
-        return SPACES[search_space]()
+    if isinstance(search_space, str):
+        automatic = {"table": TabularSpace, "image": ConvMacroSpace}[kind]
+        name = automatic.name if search_space == "auto" else search_space
+        if name == TabularSpace.name:
+            # one network that is asked for is one plain network
+            n_heads = {"n_heads": 1} if ensemble_size == 1 else {}
+            return TabularSpace(**options, **n_heads)
+        if name in SPACES:
+            return SPACES[name]()
     raise ValueError(
         f"The 'search_space' parameter must be one of {['auto', *sorted(SPACES)]} or "
         f"an instance of SearchSpace. Got {search_space!r} instead."
@@ -308,6 +300,15 @@ def resolve_batch_size(batch_size: int | str, kind: str, n_rows: int) -> int:
     size = next(size for limit, size in sizes.items() if n_rows < limit)
     # several steps in an epoch, even of a handful of distinct rows
     return min(size, max(8, n_rows // 4), n_rows)
+
+
+# by default: most and least epochs of the search and of a training, and how many steps
+# they may come to between the two; networks of images cost more a step, and need fewer
+DEFAULT_EPOCHS = {
+    "table": {"search": (20, 3, 1_500), "training": (100, 3, 4_000)},
+    "image": {"search": (12, 4, 160), "training": (40, 8, 240)},
+}
+IMAGE_PLACES = 256  # pixels for which these steps hold; smaller images get more
 
 
 def resolve_epochs(epochs: int | str, spec: DataSpec, phase: str, n_steps: int) -> int:

@@ -30,11 +30,6 @@ from sknas.training import (
 Member = tuple[Architecture, nn.Module]
 
 
-def n_found(ensemble_size: int) -> int:
-    """Give how many architectures to find: every other network has the default one."""
-    return -(-ensemble_size // 2)
-
-
 @dataclass
 class FitData:
     """The rows of a fit, and how they are held back.
@@ -131,7 +126,7 @@ class FitRun:
         reward: Callable,
         search_epochs: int,
         n_candidates: int,
-        n_best: int,
+        ensemble_size: int,
     ) -> SearchResult:
         """Search, with the first part held back."""
         train, valid = self.data.split(0)
@@ -141,7 +136,8 @@ class FitRun:
             strategy,
             search_epochs=search_epochs,
             n_candidates=n_candidates,
-            n_best=n_best,
+            # every other network has the default architecture
+            n_best=-(-ensemble_size // 2),
             random_state=self.search_state,
             progress=self.progress,
             fitted=self.fitted,
@@ -183,7 +179,7 @@ class FitRun:
         architectures = list(found.architectures if found else given)
         if found and (self.progress.stopped or self.progress.time_left() <= 0):
             # no time to train: what was found has weights already
-            trained = [TrainedNetwork(weights) for weights in found.weights]
+            trained = [TrainedNetwork(shared) for shared in found.weights]
         else:
             self.space = self.space.final_space()
             if found:

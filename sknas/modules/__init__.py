@@ -4,6 +4,7 @@ from sknas.modules._activations import ACTIVATIONS
 from sknas.modules._convolutions import (
     BATCH_NORMS,
     DropPath,
+    Halving,
     PooledHead,
     Projection,
     average_pool,
@@ -30,6 +31,7 @@ __all__ = [
     "ACTIVATIONS",
     "BATCH_NORMS",
     "DropPath",
+    "Halving",
     "OneHotColumns",
     "OutputHeads",
     "PeriodicEmbedding",

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from sknas.architecture import Architecture, Decision, Decisions
 from sknas.modules import (
+    Halving,
     PooledHead,
     Projection,
     average_pool,
@@ -32,12 +33,10 @@ OPERATIONS = (
 SKIP_PRIOR = 0.6, 0.4  # no, yes: the rate that Pham et al. (2018) draw the policy to
 
 
-def build_operation(
-    name: str, n_dimensions: int, n_inputs: int, n_filters: int
-) -> nn.Sequential:
+def build_operation(name: str, n_dimensions: int, n_filters: int) -> nn.Sequential:
     """Build a layer's operation, and the 1x1 convolution before it."""
     layers = [
-        convolution(n_dimensions, n_inputs, n_filters, 1),
+        convolution(n_dimensions, n_filters, n_filters, 1),
         batch_norm(n_dimensions, n_filters),
         nn.ReLU(),
     ]
@@ -112,7 +111,7 @@ class MacroNetwork(ConvNetwork):
             level = self.levels[k]
             n = filters[level]
             self.layers[str(k)] = nn.ModuleDict(
-                {o: build_operation(o, n_dimensions, n, n) for o in operations[k]}
+                {o: build_operation(o, n_dimensions, n) for o in operations[k]}
             )
             if sources[k]:
                 names = [*map(str, sources[k]), "own"]
@@ -121,12 +120,8 @@ class MacroNetwork(ConvNetwork):
                 )
             for node in (*sources[k], k - 1):
                 for to in range(self.levels[node] + 1, level + 1):
-                    self.reductions[f"{node}_{to}"] = Projection(
-                        n_dimensions,
-                        {"all": filters[to - 1]},
-                        filters[to],
-                        reduces=True,
-                        rectifies=False,
+                    self.reductions[f"{node}_{to}"] = Halving(
+                        n_dimensions, filters[to - 1], filters[to]
                     )
         self.head = PooledHead({"all": filters[-1]}, spec.n_outputs, dropout)
 
@@ -138,7 +133,7 @@ class MacroNetwork(ConvNetwork):
             """Give a node's output after so many reductions."""
             if (node, level) not in values:
                 reduction = self.reductions[f"{node}_{level}"]
-                values[node, level] = reduction({"all": value(node, level - 1)})
+                values[node, level] = reduction(value(node, level - 1))
             return values[node, level]
 
         for k, level in enumerate(self.levels[1:], start=1):
@@ -185,7 +180,7 @@ class ConvMacroSpace(ConvSpace):
     stem_stride : int or "auto", default="auto"
         By how much the first convolution reduces the size: a power of two. "auto" is
         the least that leaves no more than 256 places, 16 x 16 or 256 steps; the
-        paper's 1 takes about four times as long for images of 32 x 32.
+        paper has 1.
 
     dropout : float, default=0.2
         Dropout rate before the output layer.

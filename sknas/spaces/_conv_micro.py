@@ -56,8 +56,8 @@ class ConvMicroSpace(ConvSpace):
         final training has 0.4.
 
     auxiliary_weight : float, default=0.0
-        Weight of the loss of a second output, from the cell after the last reduction,
-        while a found network is trained; 0 for none. The paper's has 0.4.
+        Weight of the loss of a second output, from the last reduction cell, while a
+        found network is trained; 0 for none. The paper's has 0.4, one cell later.
 
     Examples
     --------

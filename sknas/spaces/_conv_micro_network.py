@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from sknas.architecture import Architecture
 from sknas.modules import (
     DropPath,
+    Halving,
     PooledHead,
     Projection,
     average_pool,
@@ -51,7 +52,7 @@ def build_operation(
     if name == "identity":
         if stride == 1:
             return nn.Identity()
-        return Halving(n_dimensions, n_filters)
+        return Halving(n_dimensions, n_filters, n_filters)
     if name == "average_pool3x3":
         layers = [average_pool(n_dimensions, stride)]
     elif name == "max_pool3x3":
@@ -68,23 +69,6 @@ def build_operation(
                 batch_norm(n_dimensions, n_filters),
             ]
     return nn.Sequential(*layers, *([DropPath(drop_path)] if drop_path else []))
-
-
-class Halving(Projection):
-    """A factorized reduction of a single tensor, which is not rectified."""
-
-    def __init__(self, n_dimensions: int, n_filters: int) -> None:
-        super().__init__(
-            n_dimensions,
-            {"all": n_filters},
-            n_filters,
-            reduces=True,
-            rectifies=False,
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Halve the size of a tensor (n_rows, n_filters, ...), rounded up."""
-        return super().forward({"all": x})
 
 
 class Cell(nn.Module):
@@ -158,7 +142,7 @@ class Cell(nn.Module):
         # inputs that no node reads are passed on, in the size of the others
         self.reductions = nn.ModuleDict(
             {
-                str(j): Halving(n_dimensions, n_filters)
+                str(j): Halving(n_dimensions, n_filters, n_filters)
                 for j in (0, 1)
                 if halves and j in self.ends
             }
@@ -299,7 +283,7 @@ class AuxiliaryHead(nn.Module):
         super().__init__()
         n_few, n_many = AUXILIARY_FILTERS
         self.pool = {1: nn.AdaptiveAvgPool1d, 2: nn.AdaptiveAvgPool2d}[n_dimensions](2)
-        self.projection = Projection(n_dimensions, sources, n_few)
+        self.projection = Projection(n_dimensions, sources, n_few, rectifies=False)
         self.layers = nn.Sequential(
             nn.ReLU(),
             nn.Flatten(),

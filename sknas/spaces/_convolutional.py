@@ -70,7 +70,7 @@ class ConvNetwork(nn.Module):
         on_cuda = image.device.type == "cuda"
         with torch.autocast(image.device.type, torch.bfloat16, enabled=on_cuda):
             x = (image.float() - self.image_mean) / self.image_scale
-            if self.n_dimensions == 2:  # twice as quick, pooling more so
+            if self.n_dimensions == 2:  # quicker, pooling most of all
                 x = x.contiguous(memory_format=torch.channels_last)
             return self.answer(x, architecture).float()
 
@@ -139,22 +139,16 @@ class ConvNetwork(nn.Module):
 def build_stem(
     n_dimensions: int, n_inputs: int, n_filters: int, stride: int
 ) -> nn.Sequential:
-    """Build the first convolution, and before it one for each halving of the size."""
+    """Build the first convolution, or one for each halving of the size."""
     layers = []
-    while stride > 1:
-        last = stride == 2
-        layers += [
-            convolution(n_dimensions, n_inputs, n_filters, 3, stride=2),
-            batch_norm(n_dimensions, n_filters),
-        ]
-        if not last:
+    for own_stride in [2] * (stride.bit_length() - 1) or [1]:
+        if layers:
             layers.append(nn.ReLU())
-        n_inputs, stride = n_filters, stride // 2
-    if not layers:
-        layers = [
-            convolution(n_dimensions, n_inputs, n_filters, 3),
+        layers += [
+            convolution(n_dimensions, n_inputs, n_filters, 3, stride=own_stride),
             batch_norm(n_dimensions, n_filters),
         ]
+        n_inputs = n_filters
     return nn.Sequential(*layers)
 
 

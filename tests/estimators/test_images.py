@@ -118,6 +118,7 @@ class TestFit:
         space = ConvMacroSpace(n_layers=3, n_filters=4, final_n_filters=8)
         model = NASClassifier(space, time_limit=0.01, random_state=0).fit(X, y)
         assert model.predict(X_test[:5]).shape == (5,)
+        assert model.networks_[0].stem[0].weight.shape[0] == 4
 
 
 class TestForms:
@@ -146,7 +147,7 @@ class TestForms:
         with pytest.raises(ValueError, match="feature names"):
             model.predict(frame.add_prefix("x"))
 
-    def test_bytes_stay_bytes_and_are_not_copied_for_each_network(self, quick, images):
+    def test_bytes_stay_bytes_until_they_are_in_a_batch(self, quick, images):
         X, _, y, _ = images
         held = []
 

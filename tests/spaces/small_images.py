@@ -4,7 +4,6 @@ import numpy as np
 import torch
 
 from sknas import ConvMacroSpace, ConvMicroSpace, DataSpec
-from sknas.training import private_random_state
 
 N_ROWS = 12
 SHAPES = {
@@ -32,22 +31,6 @@ def make_images(shape, *leading, seed=0):
     rng = np.random.RandomState(seed)
     images = rng.normal(size=(*leading, *shape)).astype(np.float32)
     return torch.from_numpy(images)
-
-
-def make_supernet(space, spec):
-    """A supernet all of whose parameters differ, those of the norms too."""
-    with private_random_state(0):
-        supernet = space.supernet(spec)
-        with torch.no_grad():
-            for parameter in supernet.parameters():
-                parameter += 0.3 * torch.randn_like(parameter)
-    return supernet
-
-
-def stand_alone(space, spec, supernet, architecture):
-    network = space.network(architecture, spec)
-    space.copy_shared_weights(supernet, network, architecture)
-    return network.train(supernet.training)
 
 
 def draw(space, n, seed=0):

@@ -4,7 +4,6 @@ import numpy as np
 import torch
 
 from sknas import DataSpec, TabularSpace
-from sknas.training import private_random_state
 
 N_ROWS = 9
 QUANTILES = np.quantile(
@@ -44,22 +43,6 @@ def make_inputs(spec, *leading, seed=0):
         "numeric": torch.from_numpy(numeric),
         "categorical": torch.from_numpy(categorical),
     }
-
-
-def make_supernet(space, spec):
-    """A supernet all of whose parameters differ, those of the norms too."""
-    with private_random_state(0):
-        supernet = space.supernet(spec)
-        with torch.no_grad():
-            for parameter in supernet.parameters():
-                parameter += 0.3 * torch.randn_like(parameter)
-    return supernet
-
-
-def stand_alone(space, spec, supernet, architecture):
-    network = space.network(architecture, spec)
-    space.copy_shared_weights(supernet, network, architecture)
-    return network.train(supernet.training)
 
 
 def draw(space, n, seed=0):

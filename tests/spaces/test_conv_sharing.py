@@ -13,9 +13,8 @@ from small_images import (
     every_change,
     make_images,
     make_spec,
-    make_supernet,
-    stand_alone,
 )
+from supernets import make_supernet, stand_alone
 
 from sknas import ConvMacroSpace, ConvMicroSpace
 from sknas.spaces._convolutional import CALIBRATION_ROWS

@@ -17,9 +17,8 @@ from small_tabular import (
     changed,
     draw,
     make_inputs,
-    make_supernet,
-    stand_alone,
 )
+from supernets import make_supernet, stand_alone
 
 from sknas import Architecture, DataSpec, TabularSpace
 from sknas.training import count_parameters, private_random_state

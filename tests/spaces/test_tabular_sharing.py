@@ -12,9 +12,8 @@ from small_tabular import (
     changed,
     draw,
     make_inputs,
-    make_supernet,
-    stand_alone,
 )
+from supernets import make_supernet, stand_alone
 
 from sknas import Architecture, TabularSpace
 from sknas.training import private_random_state
