@@ -2,13 +2,15 @@
 
 from sknas._version import __version__
 from sknas.architecture import Architecture, Decision, Decisions
-from sknas.estimators import NASClassifier, NASRegressor
+from sknas.estimators import NASClassifier, NASLanguageModel, NASRegressor
 from sknas.search import ENAS, RandomSearch, SearchStrategy
 from sknas.spaces import (
     ConvMacroSpace,
     ConvMicroSpace,
     DataSpec,
+    RecurrentSpace,
     SearchSpace,
+    SequenceSpace,
     TabularSpace,
 )
 
@@ -21,10 +23,13 @@ __all__ = [
     "Decision",
     "Decisions",
     "NASClassifier",
+    "NASLanguageModel",
     "NASRegressor",
     "RandomSearch",
+    "RecurrentSpace",
     "SearchSpace",
     "SearchStrategy",
+    "SequenceSpace",
     "TabularSpace",
     "__version__",
 ]

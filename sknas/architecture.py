@@ -45,6 +45,10 @@ class Decision:
 
     source : int or None, default=None
         Of a decision of kind "skip", the node that the connection comes from.
+
+    graph : str, default=""
+        Which graph the nodes belong to, in spaces that have several: the same number
+        stands for another node in each of them.
     """
 
     name: str
@@ -54,6 +58,7 @@ class Decision:
     active_if: tuple[str, tuple[Option, ...]] | None = None
     prior: tuple[float, ...] | None = None
     source: int | None = None
+    graph: str = ""
 
     def __post_init__(self) -> None:
         if not self.options:

@@ -1,6 +1,7 @@
 """The scikit-learn face of sknas."""
 
 from sknas.estimators._classifier import NASClassifier
+from sknas.estimators._language_model import NASLanguageModel
 from sknas.estimators._regressor import NASRegressor
 
-__all__ = ["NASClassifier", "NASRegressor"]
+__all__ = ["NASClassifier", "NASLanguageModel", "NASRegressor"]

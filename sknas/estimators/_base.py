@@ -1,23 +1,20 @@
-"""What all estimators share: the way from a table to trained networks and back."""
+"""What estimators of rows share: the way from X and y to tensors, and back."""
 
 from __future__ import annotations
 
 import time
-from abc import ABCMeta, abstractmethod
+from abc import abstractmethod
 from typing import ClassVar
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator
 from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils.validation import (
     _check_sample_weight,
     check_is_fitted,
     validate_data,
 )
-from torch import nn
 
-from sknas.architecture import Architecture
 from sknas.estimators._checkpoint import Checkpoint
 from sknas.estimators._columns import (
     Columns,
@@ -25,41 +22,36 @@ from sknas.estimators._columns import (
     is_dataframe,
     read_columns,
 )
-from sknas.estimators._images import ImageEncoder, Images, is_image, read_images
+from sknas.estimators._kinds import (
+    Rows,
+    data_kind,
+    encoder_kind,
+    new_encoder,
+    read_rows,
+)
 from sknas.estimators._parameters import (
     check_parameters,
     resolve_architectures,
     resolve_augmentation,
-    resolve_batch_size,
     resolve_device,
-    resolve_epochs,
     resolve_space,
     resolve_strategy,
 )
 from sknas.estimators._rows import common_rows, held_back_shares, merge_rows, row_keys
-from sknas.estimators._run import FitData, FitRun
-from sknas.estimators._sklearn_callbacks import CallbackSupportMixin, listen
-from sknas.estimators._state import build_net, build_networks, from_state, to_state
+from sknas.estimators._run import FitData
+from sknas.estimators._searching import SearchingEstimator
 from sknas.estimators._table import TableEncoder
-from sknas.search import SearchStrategy
 from sknas.spaces import DataSpec
 from sknas.training import (
-    Progress,
-    ProgressBars,
-    Recipe,
+    Augmentation,
     TensorTable,
-    noting_interrupts,
     predict_logits,
-    private_random_state,
     single_thread,
 )
 
-N_CANDIDATES = {"table": 48, "image": 12}
-RESERVE = 0.05, 0.5  # share and least seconds of time_limit kept for the end of fit
 
-
-class BaseNAS(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
-    """Base class of the estimators; see :class:`sknas.NASClassifier`."""
+class BaseNAS(SearchingEstimator):
+    """Base class of what learns from rows; see :class:`sknas.NASClassifier`."""
 
     @abstractmethod
     def __init__(self) -> None: ...
@@ -97,14 +89,6 @@ class BaseNAS(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
     def _n_outputs(self, attributes: dict) -> int:
         """Give the number of a network's outputs."""
 
-    @abstractmethod
-    def _criterion(self) -> nn.Module:
-        """Give the loss."""
-
-    @abstractmethod
-    def _reward(self, attributes: dict):
-        """Give what the search rewards."""
-
     def __sklearn_tags__(self):
         """Tell scikit-learn what the estimator accepts."""
         tags = super().__sklearn_tags__()
@@ -116,23 +100,13 @@ class BaseNAS(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
 
     # From the user's data to tensors.
 
-    def _read_X(self, X, *, reset: bool) -> Columns | Images:
-        """Check `X`, and read it as a table or as images."""
+    def _read_X(self, X, *, reset: bool) -> Rows:
+        """Check `X`, and read it as what it is, or as what that of the fit was."""
         fitted = None if reset else self._encoder
-        if fitted is None:
-            reads_images = is_image(X, self.image_shape)
-        else:
-            reads_images = fitted.kind == "image"
-        if not reads_images:
+        kind = data_kind(X, self) if reset else encoder_kind(fitted)
+        if kind == "table":
             return self._read_table(X, reset=reset)
-        shape = None if reset else fitted.shape
-        images = read_images(X, self.image_shape, shape, self)
-        if is_dataframe(X) or getattr(X, "ndim", 0) == 2:
-            validate_data(self, X, reset=reset, skip_check_array=True)
-        elif reset:
-            self.n_features_in_ = images.pixels[0].size
-            vars(self).pop("feature_names_in_", None)
-        return images
+        return read_rows(X, kind, fitted, self)
 
     def _read_table(self, X, *, reset: bool) -> Columns:
         """Check a table and split it into numbers and labels."""
@@ -150,9 +124,7 @@ class BaseNAS(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         names = getattr(self, "feature_names_in_", None)
         return read_columns(X, self._is_categorical, names)
 
-    def _read_rows(
-        self, X, y, sample_weight
-    ) -> tuple[Columns | Images, np.ndarray, np.ndarray]:
+    def _read_rows(self, X, y, sample_weight) -> tuple[Rows, np.ndarray, np.ndarray]:
         """Check the data of a fit; drop the rows without weight."""
         if y is None:
             raise ValueError(
@@ -177,11 +149,11 @@ class BaseNAS(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
 
     def _canonical(
         self,
-        columns: Columns | Images,
+        columns: Rows,
         target: np.ndarray,
         weight: np.ndarray,
         attributes: dict,
-    ) -> tuple[Columns | Images, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    ) -> tuple[Rows, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Merge equal rows, and put them in an order of their own."""
         parts = columns.parts
         index, weight, copies = merge_rows(row_keys([*parts, target]), weight)
@@ -205,7 +177,7 @@ class BaseNAS(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         check_parameters(self)
         goes_on = self.warm_start and self._is_fitted()
         strategy = resolve_strategy(self.strategy)
-        kind = "image" if is_image(X, self.image_shape) else "table"
+        kind = data_kind(X, self)
         space = resolve_space(
             self.search_space, kind, self.ensemble_size, self._tabular_options
         )
@@ -229,10 +201,10 @@ class BaseNAS(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         rng = np.random.RandomState(checkpoint.step("seed", lambda: seed))
         if goes_on:
             encoder = self._encoder
-        elif kind == "image":
-            encoder = ImageEncoder().fit(columns, copies)
-        else:
+        elif kind == "table":
             encoder = TableEncoder(self._is_categorical).fit(columns, copies)
+        else:
+            encoder = new_encoder(kind).fit(columns, copies)
         spec = encoder.spec(self._n_outputs(attributes))
         space.check_data(spec)
         attributes |= {
@@ -252,80 +224,25 @@ class BaseNAS(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
                 self._strata(target), copies, is_common, self._n_parts(), rng
             ),
         )
-        n_phases = 3 if given is None else 1
-        sklearn_callbacks = listen(self, n_phases, X, y, sample_weight)
-        bars = [ProgressBars()] if self.verbose else []
-        run = FitRun(
+        return self._complete(
             space=space,
             spec=spec,
             data=data,
-            recipe=self._recipe(data, spec, device),
             attributes=attributes,
             random_state=rng,
-            progress=Progress(self._deadline(started), [*bars, *sklearn_callbacks]),
-            callbacks=list(self.callbacks or ()),
-            n_jobs=self.n_jobs,
             checkpoint=checkpoint,
+            started=started,
+            strategy=strategy,
+            given=given,
+            goes_on=goes_on,
+            user_data=(X, y, sample_weight),
         )
-        seed = rng.randint(np.iinfo(np.int32).max)
-        with (
-            private_random_state(seed, device),
-            single_thread(device),
-            noting_interrupts(run.progress),
-        ):
-            attributes |= self._search_and_train(run, strategy, given, goes_on)
-        attributes["networks_"] = build_networks(attributes)
-        vars(self).update(attributes)
-        self.net_ = build_net(self)
-        for listener in sklearn_callbacks:
-            listener.end(lambda: attributes)
-        if not run.progress.stopped:
-            checkpoint.clear()
-        return self
 
-    def _identity(self) -> dict:
-        """Give the parameters that decide what a fit comes to."""
-        aside = ("callbacks", "checkpoint", "n_jobs", "time_limit", "verbose")
-        parameters = self.get_params(deep=False)
-        return {name: v for name, v in parameters.items() if name not in aside}
-
-    def _deadline(self, started: float) -> float | None:
-        """Give the time at which training must end for `fit` to end in time."""
-        if self.time_limit is None:
-            return None
-        share, least = RESERVE
-        reserve = max(share * self.time_limit, least)
-        return started + max(self.time_limit - reserve, 0.0)
-
-    def _search_and_train(
-        self,
-        run: FitRun,
-        strategy: SearchStrategy,
-        given: list[Architecture] | None,
-        goes_on: bool,
-    ) -> dict:
-        """Run both halves of a fit; give the attributes that they lead to."""
-        found = None
-        if given is None:
-            train, valid = run.data.split(0)
-            n_steps = -(-len(train) // run.recipe.batch_size)
-            auto = self.n_candidates == "auto"
-            reward = self._reward(run.attributes)
-            if isinstance(self.scoring, str):
-                self._check_scoring(reward, valid, run.spec.n_outputs)
-            found = run.search(
-                strategy,
-                reward,
-                resolve_epochs(self.search_epochs, run.spec, "search", n_steps),
-                N_CANDIDATES[run.spec.kind] if auto else self.n_candidates,
-                self.ensemble_size,
-            )
-        weights = self._weights if goes_on else None
-        return run.finish(found, given, self.ensemble_size, weights)
-
-    def _check_scoring(self, reward, valid: TensorTable, n_outputs: int) -> None:
+    def _check_reward(self, reward, valid: TensorTable, spec: DataSpec) -> None:
         """Raise, before anything is trained, where a scorer is not for such targets."""
-        outputs = torch.zeros(1, len(valid), n_outputs)
+        if not isinstance(self.scoring, str):
+            return
+        outputs = torch.zeros(1, len(valid), spec.n_outputs)
         try:
             reward(outputs, valid.target, valid.weight)
         except ValueError as error:
@@ -334,28 +251,8 @@ class BaseNAS(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
                 f"{self.scoring!r}, does not suit these targets: {error}"
             ) from error
 
-    def _recipe(self, data: FitData, spec: DataSpec, device: str) -> Recipe:
-        """Settle how networks are trained on these data."""
-        n_rows = len(data.split(0)[0])
-        batch_size = resolve_batch_size(self.batch_size, spec.kind, n_rows)
-        return Recipe(
-            criterion=self._criterion(),
-            max_epochs=resolve_epochs(
-                self.max_epochs,
-                spec,
-                "training",
-                -(-n_rows // batch_size),
-            ),
-            batch_size=batch_size,
-            lr=self.lr,
-            weight_decay=self.weight_decay,
-            optimizer=self.optimizer,
-            n_iter_no_change=self.n_iter_no_change if self.early_stopping else None,
-            device=device,
-            lr_schedule=self.lr_schedule,
-            max_gradient_norm=self.max_gradient_norm,
-            augmentation=resolve_augmentation(self.augmentation, spec.image_shape),
-        )
+    def _augmentation(self, spec: DataSpec) -> Augmentation | None:
+        return resolve_augmentation(self.augmentation, spec.kind)
 
     # Prediction.
 
@@ -397,20 +294,3 @@ class BaseNAS(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         """Give the networks' weighted mean answer: (n_rows, n_outputs)."""
         weights = torch.from_numpy(self.ensemble_weights_)
         return torch.tensordot(weights, answers, dims=1).numpy()
-
-    # Persistence: numpy arrays and plain Python; see _state.py.
-
-    def _is_fitted(self) -> bool:
-        return hasattr(self, "networks_")
-
-    def __sklearn_is_fitted__(self) -> bool:
-        """Whether `fit` was completed."""
-        return self._is_fitted()
-
-    def __getstate__(self):
-        return to_state(super().__getstate__())
-
-    def __setstate__(self, state):
-        super().__setstate__(from_state(state, type(self).__name__))
-        if self._is_fitted():
-            self.net_ = build_net(self)

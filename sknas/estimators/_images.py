@@ -1,14 +1,14 @@
-"""Reading of images and signals, and what networks must know of them."""
+"""Reading of images, and what networks must know of images and series."""
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from sklearn.utils import check_array
 
+from sknas.estimators._rows import row_digests
 from sknas.spaces import DataSpec
 
 FIT_VALUES = 2_000_000  # pixels that means and spreads are taken from
@@ -18,13 +18,13 @@ MANY_CHANNELS = 4
 
 @dataclass
 class Images:
-    """Images, or signals, with the channels first.
+    """Images with the channels first, or series with the features first.
 
     Parameters
     ----------
     pixels : ndarray of shape (n_rows, n_channels, height, width) or (n_rows, \
-n_channels, n_steps)
-        uint8 where all values are whole numbers from 0 to 255, else float32.
+n_features, n_steps)
+        Of images, uint8 where all values are whole numbers from 0 to 255; else float32.
     """
 
     pixels: np.ndarray
@@ -35,33 +35,11 @@ n_channels, n_steps)
     @cached_property
     def parts(self) -> list[np.ndarray]:
         """What tells rows apart: a digest of each, since images are long."""
-        zero = self.pixels.dtype.type(0)  # added, it makes -0.0 the same as 0.0
-        rows = (
-            hashlib.blake2b((row + zero).tobytes(), digest_size=16).digest()
-            for row in self.pixels
-        )
-        digests = np.frombuffer(b"".join(rows), dtype=np.uint8)
-        return [digests.reshape(len(self.pixels), 16)]
+        return [row_digests(self.pixels)]
 
     def take(self, index: np.ndarray) -> Images:
         """Take some rows."""
         return Images(self.pixels[index])
-
-
-def is_image(X, image_shape: tuple[int, ...] | None) -> bool:
-    """Tell whether `X` is to be read as images or signals, not as a table."""
-    if image_shape is not None:
-        return True
-    depth = 0  # of lists
-    while isinstance(X, list | tuple) and len(X):
-        X, depth = X[0], depth + 1
-    if depth:
-        return depth + np.ndim(X) > 2
-    n_dimensions = getattr(X, "ndim", 0)
-    kind = getattr(getattr(X, "dtype", None), "kind", "")
-    if n_dimensions == 1 and kind == "O" and len(X):
-        n_dimensions += np.ndim(X[0])
-    return n_dimensions > 2
 
 
 def read_images(
@@ -98,8 +76,8 @@ def read_images(
     if pixels.ndim > 4:
         raise ValueError(
             f"X has {pixels.ndim} dimensions; {type(estimator).__name__} reads images "
-            "of (n_samples, channels, height, width), (n_samples, height, width), or "
-            "signals of (n_samples, steps, features)."
+            "of (n_samples, channels, height, width) or (n_samples, height, width), "
+            "and series of (n_samples, steps, features)."
         )
     pixels = _channels_first(pixels, image_shape, fitted)
     if fitted is not None and pixels.shape[1:] != fitted:
@@ -170,14 +148,6 @@ def _channels_first(
         return pixels.reshape(len(pixels), *image_shape)
     if pixels.ndim == 4 and image_shape is None and fitted is None:
         _refuse_channels_last(own, "X")
-    is_signal = image_shape is None and pixels.ndim == 3
-    if fitted is not None:
-        is_signal &= len(fitted) == 2
-    else:
-        # as many steps as features are taken for an image
-        is_signal &= own[0] != own[-1] and pixels.dtype != np.uint8
-    if is_signal:
-        return pixels.transpose(0, 2, 1)
     if pixels.ndim == 3:
         pixels = pixels[:, None]
     if image_shape is not None and pixels.shape[1:] != tuple(image_shape):
@@ -209,7 +179,7 @@ class ImageEncoder:
     Parameters
     ----------
     shape : tuple of int or None
-        (n_channels, height, width), or (n_channels, n_steps).
+        (n_channels, height, width), or (n_features, n_steps).
 
     mean, scale : ndarray of shape (n_channels,) or None
         Mean and standard deviation of each channel.
@@ -242,9 +212,12 @@ class ImageEncoder:
         step = -(-pixels.size // FIT_VALUES)
         sample = pixels[::step].astype(np.float64)
         axes = (0, *range(2, sample.ndim))
-        self.mean = sample.mean(axis=axes)
-        spread = sample.std(axis=axes)
-        self.scale = np.where(spread > 0, spread, 1.0)
+        given = ~np.isnan(sample)
+        self.mean = sample.mean(axis=axes, where=given)
+        spread = sample.std(axis=axes, where=given)
+        is_empty = ~given.any(axis=axes)
+        self.mean[is_empty] = 0.0
+        self.scale = np.where((spread > 0) & ~is_empty, spread, 1.0)
         return self
 
     def transform(self, images: Images) -> dict[str, np.ndarray]:

@@ -6,6 +6,7 @@ import math
 import numbers
 import os
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import numpy as np
 import torch
@@ -15,7 +16,15 @@ from skorch.callbacks import Callback
 
 from sknas.architecture import Architecture
 from sknas.search import STRATEGIES, SearchStrategy
-from sknas.spaces import SPACES, ConvMacroSpace, DataSpec, SearchSpace, TabularSpace
+from sknas.spaces import (
+    SPACES,
+    ConvMacroSpace,
+    DataSpec,
+    RecurrentSpace,
+    SearchSpace,
+    SequenceSpace,
+    TabularSpace,
+)
 from sknas.training import (
     AUGMENTATIONS,
     OPTIMIZERS,
@@ -41,6 +50,10 @@ def _count(value: object) -> bool:
 
 def _count_or_auto(value: object) -> bool:
     return value == "auto" if isinstance(value, str) else _count(value)
+
+
+def _count_or_none(value: object) -> bool:
+    return value is None or _count(value)
 
 
 def _flag(value: object) -> bool:
@@ -118,12 +131,15 @@ RULES: dict[str, tuple[str, Callable[[object], bool]]] = {
         "None or a tuple of three integers, (channels, height, width)",
         _is_image_shape,
     ),
+    "n_steps": ("None or an integer from 1 up", _count_or_none),
+    "n_features": ("None or an integer from 1 up", _count_or_none),
+    "n_tokens": ("None or an integer from 1 up", _count_or_none),
     "validation_fraction": (
         "a number above 0 and up to 0.5",
         lambda v: _is_number(v) and 0 < v <= 0.5,
     ),
     "early_stopping": ("True or False", _flag),
-    "n_iter_no_change": ("an integer from 1 up", _count),
+    "n_iter_no_change": (_COUNT_OR_AUTO, _count_or_auto),
     "scoring": ("None, a callable or the name of a scikit-learn scorer", _is_scoring),
     "loss": (
         f"one of {sorted(REGRESSION_LOSSES)}",
@@ -207,25 +223,34 @@ def check_parameters(estimator) -> None:
                 )
 
 
+# what search_space="auto" stands for, by the kind of the data
+AUTOMATIC_SPACES = {
+    "table": TabularSpace,
+    "image": ConvMacroSpace,
+    "series": SequenceSpace,
+    "text": SequenceSpace,
+    "language": partial(RecurrentSpace, dropout=0.4),
+}
+
+
 def resolve_space(
     search_space: object, kind: str, ensemble_size: int, options: dict[str, tuple]
 ) -> SearchSpace:
     """Give the search space that the parameter `search_space` stands for.
 
-    `kind` is that of the data, "table" or "image"; `options` are those of the tabular
-    space in the order that suits the task.
+    `kind` is that of the data, as in :class:`DataSpec`; `options` are those of the
+    tabular space in the order that suits the task.
     """
     if isinstance(search_space, SearchSpace):
         return clone(search_space)
     if isinstance(search_space, str):
-        automatic = {"table": TabularSpace, "image": ConvMacroSpace}[kind]
-        name = automatic.name if search_space == "auto" else search_space
-        if name == TabularSpace.name:
+        spaces = SPACES | {"auto": AUTOMATIC_SPACES[kind]}
+        if spaces.get(search_space) is TabularSpace:
             # one network that is asked for is one plain network
             n_heads = {"n_heads": 1} if ensemble_size == 1 else {}
             return TabularSpace(**options, **n_heads)
-        if name in SPACES:
-            return SPACES[name]()
+        if search_space in spaces:
+            return spaces[search_space]()
     raise ValueError(
         f"The 'search_space' parameter must be one of {['auto', *sorted(SPACES)]} or "
         f"an instance of SearchSpace. Got {search_space!r} instead."
@@ -289,6 +314,8 @@ def resolve_device(device: str) -> str:
 DEFAULT_BATCH_SIZES = {
     "table": {800: 32, 2_000: 64, 20_000: 128, 100_000: 256, math.inf: 512},
     "image": {800: 32, 20_000: 64, 100_000: 128, math.inf: 256},
+    "series": {800: 16, 2_000: 32, 20_000: 64, 100_000: 128, math.inf: 256},
+    "text": {800: 32, 20_000: 64, 100_000: 128, math.inf: 256},
 }
 
 
@@ -303,12 +330,15 @@ def resolve_batch_size(batch_size: int | str, kind: str, n_rows: int) -> int:
 
 
 # by default: most and least epochs of the search and of a training, and how many steps
-# they may come to between the two; networks of images cost more a step, and need fewer
+# they may come to between the two; those of images and sequences cost more
 DEFAULT_EPOCHS = {
     "table": {"search": (20, 3, 1_500), "training": (100, 3, 4_000)},
     "image": {"search": (12, 4, 160), "training": (40, 8, 240)},
+    "series": {"search": (40, 4, 400), "training": (100, 8, 1_000)},
+    "text": {"search": (12, 4, 160), "training": (40, 8, 240)},
+    "language": {"search": (8, 2, 1_000), "training": (40, 3, 4_000)},
 }
-IMAGE_PLACES = 256  # pixels for which these steps hold; smaller images get more
+PLACES = 256  # pixels, or steps, for which these hold; smaller images get more
 
 
 def resolve_epochs(epochs: int | str, spec: DataSpec, phase: str, n_steps: int) -> int:
@@ -316,29 +346,34 @@ def resolve_epochs(epochs: int | str, spec: DataSpec, phase: str, n_steps: int) 
     if epochs != "auto":
         return int(epochs)
     most, least, max_steps = DEFAULT_EPOCHS[spec.kind][phase]
-    if spec.kind == "image":
-        n_places = min(math.prod(spec.image_shape[1:]), IMAGE_PLACES)
-        max_steps = max_steps * IMAGE_PLACES // n_places
+    if spec.kind not in ("table", "language"):
+        max_steps = max_steps * PLACES // min(math.prod(spec.sizes), PLACES)
     return max(least, min(most, max_steps // n_steps))
 
 
-def resolve_augmentation(
-    augmentation: object, image_shape: tuple[int, ...] | None
-) -> Augmentation | None:
-    """Give what the parameter `augmentation` stands for, on data of a shape."""
+# architectures that are ranked in the end, by default
+N_CANDIDATES = {"table": 48, "image": 12, "series": 12, "text": 12, "language": 8}
+
+# epochs without improvement, by default: small held-back parts are noisy
+DEFAULT_PATIENCE = {"table": 8, "image": 8, "series": 16, "text": 16, "language": 3}
+
+AUTOMATIC_AUGMENTATIONS = {"image": ("affine",), "series": ("crop",)}
+
+
+def resolve_augmentation(augmentation: object, kind: str) -> Augmentation | None:
+    """Give what the parameter `augmentation` stands for, on data of a kind."""
     if augmentation == "auto":
-        is_image = image_shape is not None and len(image_shape) == 3
-        augmentation = ("affine",) if is_image else ()
+        augmentation = AUTOMATIC_AUGMENTATIONS.get(kind)
     if not augmentation:
         return None
-    if image_shape is None:
+    if kind not in ("image", "series"):
         raise ValueError(
-            "The 'augmentation' parameter is for images, but X is a table: leave it at "
-            '"auto", or set it to None.'
+            f"The 'augmentation' parameter is for images, but X is a {kind}: leave it "
+            'at "auto", or set it to None.'
         )
-    if len(image_shape) == 2 and "affine" in augmentation:
+    if kind == "series" and "affine" in augmentation:
         raise ValueError(
             "The 'augmentation' parameter has \"affine\", which is for images, but X "
-            'has signals: "crop" shifts them.'
+            'has series: "crop" shifts them.'
         )
     return Augmentation(tuple(augmentation))

@@ -118,6 +118,14 @@ default="auto"
     image_shape : tuple of three int or None, default=None
         (channels, height, width) of the images that the rows of a 2-D `X` are.
 
+    n_steps, n_features : int or None, default=None
+        Of the series that the rows of a 2-D `X` are, step by step: the number of steps,
+        and of features in each; one of the two is enough.
+
+    n_tokens : int or None, default=None
+        How many ids of tokens there are, where `X` is an array of them. What
+        :class:`sknas.preprocessing.TokenEncoder` gives needs it not.
+
     validation_fraction : float, default=0.2
         About which part of the rows is held back, to judge architectures and to
         stop training. The rows are cut into ``round(1 / validation_fraction)``
@@ -128,8 +136,9 @@ default="auto"
         no longer falls, and keep the weights of the best epoch. If not, the found
         networks train for `max_epochs` on all rows.
 
-    n_iter_no_change : int, default=8
-        Epochs without improvement before `early_stopping` stops.
+    n_iter_no_change : int or "auto", default="auto"
+        Epochs without improvement before `early_stopping` stops. "auto" is 8, and 16
+        for series and texts.
 
     scoring : str, callable or None, default=None
         What the search rewards: a scikit-learn scorer or its name. None is the
@@ -271,9 +280,12 @@ default="auto"
         max_gradient_norm: float | None = None,
         augmentation: str | tuple | None = "auto",
         image_shape: tuple[int, int, int] | None = None,
+        n_steps: int | None = None,
+        n_features: int | None = None,
+        n_tokens: int | None = None,
         validation_fraction: float = 0.2,
         early_stopping: bool = True,
-        n_iter_no_change: int = 8,
+        n_iter_no_change: int | str = "auto",
         scoring=None,
         time_limit: float | None = None,
         checkpoint: str | os.PathLike | None = None,
@@ -301,6 +313,9 @@ default="auto"
         self.max_gradient_norm = max_gradient_norm
         self.augmentation = augmentation
         self.image_shape = image_shape
+        self.n_steps = n_steps
+        self.n_features = n_features
+        self.n_tokens = n_tokens
         self.validation_fraction = validation_fraction
         self.early_stopping = early_stopping
         self.n_iter_no_change = n_iter_no_change

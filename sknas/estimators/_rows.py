@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 
 import numpy as np
@@ -33,6 +34,17 @@ def row_keys(parts: list[np.ndarray]) -> np.ndarray:
         columns.append(np.ascontiguousarray(part).view(np.uint8).reshape(len(part), -1))
     rows = np.ascontiguousarray(np.concatenate(columns, axis=1))
     return rows.view(np.dtype((np.void, rows.shape[1])))[:, 0]
+
+
+def row_digests(values: np.ndarray) -> np.ndarray:
+    """Give a digest of each row, for rows that are long: (n_rows, 16), uint8."""
+    zero = values.dtype.type(0)  # added, it makes -0.0 the same as 0.0
+    digests = (
+        hashlib.blake2b((row + zero).tobytes(), digest_size=16).digest()
+        for row in values
+    )
+    joined = np.frombuffer(b"".join(digests), dtype=np.uint8)
+    return joined.reshape(len(values), 16)
 
 
 def merge_rows(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -11,6 +12,7 @@ from itertools import cycle, islice
 
 import numpy as np
 import torch
+from sklearn.exceptions import ConvergenceWarning
 from torch import nn
 
 from sknas.architecture import Architecture
@@ -46,6 +48,9 @@ class FitData:
 
     table: TensorTable
     shares: list[np.ndarray]
+
+    reward_rows = 128
+    """Held-back rows that a step of the strategy is judged by."""
 
     def split(self, i: int) -> tuple[TensorTable, TensorTable]:
         """Give the rows to train on and to judge by, for the i-th network."""
@@ -132,7 +137,15 @@ class FitRun:
         train, valid = self.data.split(0)
         run = partial(
             search,
-            Problem(self.space, self.spec, train, valid, reward, self.recipe),
+            Problem(
+                self.space,
+                self.spec,
+                train,
+                valid,
+                reward,
+                self.recipe,
+                self.data.reward_rows,
+            ),
             strategy,
             search_epochs=search_epochs,
             n_candidates=n_candidates,
@@ -190,6 +203,7 @@ class FitRun:
             architectures = list(islice(cycle(architectures), n_members))
             weights = weights and list(islice(cycle(weights), n_members))
             trained = self.train(architectures, weights)
+        _warn_of_rolled_back(found, trained)
         scores = [-np.inf if np.isnan(t.score) else t.score for t in trained]
         best = int(np.argmax(scores))
         return {
@@ -225,3 +239,19 @@ class FitRun:
             "_history": [],
             "_best": 0,
         }
+
+
+def _warn_of_rolled_back(
+    found: SearchResult | None, trained: list[TrainedNetwork]
+) -> None:
+    """Tell of steps that were undone."""
+    n_steps = sum(one.n_rolled_back for one in trained)
+    n_steps += found.n_rolled_back if found else 0
+    if n_steps:
+        warnings.warn(
+            f"{n_steps} steps of training had a loss or a gradient that is not finite, "
+            "and were rolled back. Fewer will be with a lower lr, or with "
+            "max_gradient_norm.",
+            ConvergenceWarning,
+            stacklevel=5,
+        )

@@ -16,6 +16,8 @@ from skorch.history import History
 from sknas._version import __version__
 from sknas.architecture import Architecture
 from sknas.estimators._images import ImageEncoder
+from sknas.estimators._sequences import TokenReader
+from sknas.estimators._streams import LanguageReader
 from sknas.estimators._table import TableEncoder
 from sknas.spaces import SPACES, SearchSpace
 from sknas.training import (
@@ -27,7 +29,10 @@ from sknas.training import (
     private_random_state,
 )
 
-ENCODERS = {encoder.kind: encoder for encoder in (TableEncoder, ImageEncoder)}
+ENCODERS = {
+    encoder.kind: encoder
+    for encoder in (TableEncoder, ImageEncoder, TokenReader, LanguageReader)
+}
 
 
 def to_state(attributes: dict) -> dict:
@@ -114,12 +119,19 @@ def build_net(estimator) -> TrainingNet:
 
 def _space_to_state(space: SearchSpace) -> object:
     """Write a space of our own as a name and parameters, others as they are."""
-    if SPACES.get(space.name) is type(space):
-        return {"name": space.name, "parameters": space.get_params()}
-    return space
+    if SPACES.get(space.name) is not type(space):
+        return space
+    parameters = {
+        name: _space_to_state(value) if isinstance(value, SearchSpace) else value
+        for name, value in space.get_params(deep=False).items()
+    }
+    return {"name": space.name, "parameters": parameters}
 
 
 def _space_from_state(state: object) -> SearchSpace:
-    if isinstance(state, dict):
-        return SPACES[state["name"]](**state["parameters"])
-    return state
+    if not isinstance(state, dict):
+        return state
+    parameters = {
+        name: _space_from_state(value) for name, value in state["parameters"].items()
+    }
+    return SPACES[state["name"]](**parameters)

@@ -26,10 +26,12 @@ from sknas.modules._grouped import (
     unit_mask,
 )
 from sknas.modules._heads import OutputHeads, ScaledLinear
+from sknas.modules._recurrent import CellDesign, RecurrentCell, loose_ends
 
 __all__ = [
     "ACTIVATIONS",
     "BATCH_NORMS",
+    "CellDesign",
     "DropPath",
     "Halving",
     "OneHotColumns",
@@ -38,12 +40,14 @@ __all__ = [
     "PiecewiseLinearEmbedding",
     "PooledHead",
     "Projection",
+    "RecurrentCell",
     "ScaledLinear",
     "SharedDropout",
     "apply_by_option",
     "average_pool",
     "batch_norm",
     "convolution",
+    "loose_ends",
     "masked_layer_norm",
     "max_pool",
     "separable_convolution",

@@ -185,6 +185,14 @@ def side_by_side(tensors: list[Tensor]) -> Tensor:
     return tensors[0] if len(tensors) == 1 else torch.cat(tensors, dim=1)
 
 
+def fold_present(present: Tensor, n_places: int) -> Tensor:
+    """Say which places are present, once convolutions have halved the steps."""
+    stride = 1
+    while -(-present.shape[-1] // stride) > n_places:
+        stride *= 2
+    return present[..., ::stride]
+
+
 class PooledHead(nn.Module):
     """The end of a convolutional network: mean over all places, then a linear layer.
 
@@ -211,9 +219,31 @@ class PooledHead(nn.Module):
         self.bias = nn.Parameter(torch.zeros(n_outputs))
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, tensors: Mapping[str, Tensor]) -> Tensor:
-        """Map (n_rows, n_channels, ...) tensors to logits (n_rows, n_outputs)."""
-        x = F.relu(side_by_side(list(tensors.values()))).flatten(2).mean(dim=2)
+    def forward(
+        self, tensors: Mapping[str, Tensor], present: Tensor | None = None
+    ) -> Tensor:
+        """Map tensors to logits.
+
+        Parameters
+        ----------
+        tensors : mapping of str to Tensor of shape (n_rows, n_channels, ...)
+            Some of the tensors, by their names.
+
+        present : Tensor of shape (n_rows, n_steps) or None, default=None
+            Which steps come before the end of a row; the mean is over those only. The
+            tensors may have fewer, halved several times.
+
+        Returns
+        -------
+        logits : Tensor of shape (n_rows, n_outputs)
+            The outputs.
+        """
+        x = F.relu(side_by_side(list(tensors.values()))).flatten(2)
+        if present is None:
+            x = x.mean(dim=2)
+        else:
+            counted = fold_present(present, x.shape[2]).unsqueeze(1)
+            x = (x * counted).sum(dim=2) / counted.sum(dim=2)
         weight = side_by_side([self.weights[name] for name in tensors])
         return F.linear(self.dropout(x), weight, self.bias)
 

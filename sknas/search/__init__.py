@@ -4,7 +4,12 @@ from sknas.search._enas import ENAS
 from sknas.search._engine import SearchResult, search
 from sknas.search._halving import Problem
 from sknas.search._random import RandomSearch
-from sknas.search._reward import ClassifierReward, NegativeLoss, RegressorReward
+from sknas.search._reward import (
+    ClassifierReward,
+    InversePerplexity,
+    NegativeLoss,
+    RegressorReward,
+)
 from sknas.search._strategy import SearchStrategy
 
 STRATEGIES: dict[str, type[SearchStrategy]] = {"enas": ENAS, "random": RandomSearch}
@@ -13,6 +18,7 @@ __all__ = [
     "ENAS",
     "STRATEGIES",
     "ClassifierReward",
+    "InversePerplexity",
     "NegativeLoss",
     "Problem",
     "RandomSearch",

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sknas.architecture import Decisions
+from sknas.architecture import Decision, Decisions
 
 INITIAL_RANGE = 0.1  # paper, appendix: weights start uniformly within +-0.1
 
@@ -58,8 +58,7 @@ class Controller(nn.Module):
         self.heads = nn.Parameter(
             torch.empty(len(n_options), max(n_options), hidden_size)
         )
-        nodes = {o for d in decisions if d.kind == "index" for o in d.options}
-        nodes |= {d.source for d in decisions if d.kind == "skip"}
+        nodes = {node for d in decisions for node in _compared(d)}
         if nodes:
             self._add_anchors(nodes, hidden_size)
         for parameter in self.parameters():
@@ -90,9 +89,9 @@ class Controller(nn.Module):
         self.anchor_query = nn.Linear(hidden_size, hidden_size, bias=False)
         self.anchor_score = nn.Linear(hidden_size, 1, bias=False)
         # nodes that no decision belongs to, such as inputs, have states to be learnt
-        given = nodes - {decision.node for decision in self.decisions}
+        given = nodes - {(decision.graph, decision.node) for decision in self.decisions}
         self.given_states = nn.ParameterDict(
-            {str(node): nn.Parameter(torch.empty(hidden_size)) for node in given}
+            {_name(node): nn.Parameter(torch.empty(hidden_size)) for node in given}
         )
 
     @torch.no_grad()
@@ -185,18 +184,19 @@ class Controller(nn.Module):
         decision = self.decisions[i]
         if decision.kind == "operation":
             return self._squash(outputs[i] @ self.heads[i].T, self.log_prior[i])
-        anchors = {d.node: outputs[j] for j, d in enumerate(self.decisions[:i])}
-        is_skip = decision.kind == "skip"
+        anchors = {
+            (d.graph, d.node): outputs[j] for j, d in enumerate(self.decisions[:i])
+        }
         states = [
             anchors[node]
             if node in anchors
-            else self.given_states[str(node)].expand_as(outputs[i])
-            for node in ([decision.source] if is_skip else decision.options)
+            else self.given_states[_name(node)].expand_as(outputs[i])
+            for node in _compared(decision)
         ]
         keys = [self.anchor_key(state) for state in states]
         query = self.anchor_query(outputs[i])
         scores = [self.anchor_score((key + query).tanh()) for key in keys]
-        if is_skip:
+        if decision.kind == "skip":
             scores = [-scores[0], scores[0]]  # of no, and of yes
         padding = self.log_prior.shape[1] - len(scores)
         logits = F.pad(torch.cat(scores, dim=1), (0, padding))
@@ -205,3 +205,15 @@ class Controller(nn.Module):
     def _squash(self, logits: Tensor, log_prior: Tensor) -> Tensor:
         logits = self.tanh_constant * torch.tanh(logits / self.temperature)
         return (logits + log_prior).log_softmax(dim=-1)
+
+
+def _compared(decision: Decision) -> list[tuple[str, int]]:
+    """Give the nodes whose states a decision is made by: their graphs and numbers."""
+    if decision.kind == "operation":
+        return []
+    numbers = [decision.source] if decision.kind == "skip" else decision.options
+    return [(decision.graph, number) for number in numbers]
+
+
+def _name(node: tuple[str, int]) -> str:
+    return f"{node[0]}_{node[1]}"

@@ -62,6 +62,7 @@ class SearchResult:
     history: list[dict]
     seconds: float = 0.0
     interrupted: bool = False
+    n_rolled_back: int = 0
 
 
 def search(
@@ -172,6 +173,8 @@ def search(
         ],
         seconds=time.monotonic() - started,
         interrupted=progress.stopped,
+        n_rolled_back=net.n_rolled_back_
+        + sum(c.trained.n_rolled_back for c in candidates if c.trained),
     )
 
 
@@ -214,6 +217,7 @@ def _train_shared(
         reward=problem.reward,
         dataset_valid=problem.valid,
         random_state=random_state,
+        reward_rows=problem.reward_rows,
         lr=recipe.lr,
         max_epochs=search_epochs,
         batch_size=batch_size,

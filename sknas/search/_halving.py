@@ -11,6 +11,7 @@ import numpy as np
 from torch import nn
 
 from sknas.architecture import Architecture, Decisions
+from sknas.search._net import REWARD_ROWS
 from sknas.spaces import DataSpec, SearchSpace
 from sknas.training import (
     Progress,
@@ -80,6 +81,9 @@ class Problem:
 
     recipe : Recipe
         How stand-alone networks are trained.
+
+    reward_rows : int, default=128
+        Held-back rows that a step of the strategy is judged by.
     """
 
     space: SearchSpace
@@ -88,6 +92,7 @@ class Problem:
     valid: TensorTable
     reward: Callable
     recipe: Recipe
+    reward_rows: int = REWARD_ROWS
 
     def build(self, architecture: Architecture) -> nn.Module:
         """Build the stand-alone network of an architecture."""

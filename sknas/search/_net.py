@@ -57,6 +57,9 @@ class SearchNet(InMemoryNet):
     random_state : numpy.random.RandomState
         Source of the balanced samples.
 
+    reward_rows : int, default=128
+        Held-back rows that a step of the strategy is judged by.
+
     **kwargs : dict
         Parameters of :class:`skorch.NeuralNet`.
     """
@@ -71,6 +74,7 @@ class SearchNet(InMemoryNet):
         reward: Callable[[Tensor, Tensor, Tensor], np.ndarray],
         dataset_valid: TensorTable,
         random_state: np.random.RandomState,
+        reward_rows: int = REWARD_ROWS,
         **kwargs,
     ) -> None:
         super().__init__(module, criterion, **kwargs)
@@ -79,6 +83,7 @@ class SearchNet(InMemoryNet):
         self.reward = reward
         self.dataset_valid = dataset_valid
         self.random_state = random_state
+        self.reward_rows = reward_rows
 
     def initialize_module(self):
         """Take in the strategy's controller beside the shared network."""
@@ -129,7 +134,7 @@ class SearchNet(InMemoryNet):
         if self.strategy.updates_per_epoch and not self._is_warm_up():
             iterator = BatchIterator(
                 self.dataset_valid,
-                batch_size=REWARD_ROWS,
+                batch_size=self.reward_rows,
                 shuffle=True,
                 n_batches=self.strategy.updates_per_epoch,
             )

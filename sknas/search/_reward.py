@@ -53,6 +53,28 @@ class NegativeLoss:
         return -(losses @ weight / weight.sum()).cpu().double().numpy()
 
 
+class InversePerplexity(NegativeLoss):
+    """Reward of language models: c / perplexity, as in the paper.
+
+    Parameters
+    ----------
+    criterion : Criterion
+        The loss.
+
+    scale : float, default=80.0
+        The paper's c.
+    """
+
+    def __init__(self, criterion: Criterion, scale: float = 80.0) -> None:
+        super().__init__(criterion)
+        self.scale = scale
+
+    def __call__(self, outputs: Tensor, target: Tensor, weight: Tensor) -> np.ndarray:
+        """Give the reward of each architecture; see the base class."""
+        with np.errstate(over="ignore", under="ignore"):
+            return self.scale * np.exp(super().__call__(outputs, target, weight))
+
+
 class ScorerReward(metaclass=ABCMeta):
     """Reward by a scikit-learn scorer.
 

@@ -3,10 +3,19 @@
 from sknas.spaces._base import DataSpec, SearchSpace
 from sknas.spaces._conv_macro import ConvMacroSpace
 from sknas.spaces._conv_micro import ConvMicroSpace
+from sknas.spaces._recurrent import RecurrentSpace
+from sknas.spaces._sequence import SequenceSpace
 from sknas.spaces._tabular import TabularSpace
 
 SPACES: dict[str, type[SearchSpace]] = {
-    space.name: space for space in (TabularSpace, ConvMacroSpace, ConvMicroSpace)
+    space.name: space
+    for space in (
+        TabularSpace,
+        ConvMacroSpace,
+        ConvMicroSpace,
+        RecurrentSpace,
+        SequenceSpace,
+    )
 }
 
 __all__ = [
@@ -14,6 +23,8 @@ __all__ = [
     "ConvMacroSpace",
     "ConvMicroSpace",
     "DataSpec",
+    "RecurrentSpace",
     "SearchSpace",
+    "SequenceSpace",
     "TabularSpace",
 ]

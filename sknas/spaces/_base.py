@@ -33,11 +33,21 @@ class DataSpec:
         Increasing quantiles of each numeric input on the training rows.
 
     image_shape : tuple of int or None, default=None
-        Of images, (n_channels, height, width); of signals, (n_channels, n_steps).
-        None: the data are tables.
+        Of images, (n_channels, height, width); of series, (n_features, n_steps).
+        None: the data are something else.
 
     image_mean, image_scale : ndarray of shape (n_channels,) or None, default=None
         Mean and standard deviation of each channel on the training rows.
+
+    n_tokens : int or None, default=None
+        Of text, the number of tokens that there are: ids run from 1 to it less one, and
+        0 follows the end of a row. None: the data are something else.
+
+    n_steps : int or None, default=None
+        Of text, the number of ids in a row.
+
+    predicts_tokens : bool, default=False
+        Whether each next token is to be predicted, as by a language model.
     """
 
     n_outputs: int
@@ -47,11 +57,23 @@ class DataSpec:
     image_shape: tuple[int, ...] | None = None
     image_mean: np.ndarray | None = field(default=None, compare=False)
     image_scale: np.ndarray | None = field(default=None, compare=False)
+    n_tokens: int | None = None
+    n_steps: int | None = None
+    predicts_tokens: bool = False
 
     @property
     def kind(self) -> str:
-        """What the data are: "table" or "image", as which signals count too."""
-        return "table" if self.image_shape is None else "image"
+        """What the data are: "table", "image", "series", "text" or "language"."""
+        if self.n_tokens is not None:
+            return "language" if self.predicts_tokens else "text"
+        if self.image_shape is None:
+            return "table"
+        return "image" if len(self.image_shape) == 3 else "series"
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Height and width of images; number of steps of series and texts."""
+        return (self.n_steps,) if self.n_tokens is not None else self.image_shape[1:]
 
 
 class SearchSpace(BaseEstimator, metaclass=ABCMeta):
@@ -62,8 +84,12 @@ class SearchSpace(BaseEstimator, metaclass=ABCMeta):
 
     Its networks take the inputs as keyword arguments: for tables, `numeric`, a
     float tensor of shape (n_rows, n_numeric), and `categorical`, an integer tensor
-    of shape (n_rows, n_categorical); for images and signals, `image`, a tensor of
-    floats or bytes of shape (n_rows, n_channels, ...), not scaled.
+    of shape (n_rows, n_categorical); for images and series, `image`, a tensor of
+    floats or bytes of shape (n_rows, n_channels, ...), not scaled, where NaN is missing
+    or follows the end of a series; for text, `tokens`, ids of shape (n_rows, n_steps),
+    where 0 follows the end. Language models get `next_tokens` too, of the same shape,
+    and give, instead of logits, the logarithms of their probabilities; and, of shape
+    (n_rows,), `goes_on`: whether a row goes on where that of the last batch ended.
     """
 
     name: str
@@ -148,10 +174,16 @@ class SearchSpace(BaseEstimator, metaclass=ABCMeta):
         Returns
         -------
         space : SearchSpace
-            One whose networks may be larger and whose decisions are the same: this
-            one, unless a space says otherwise.
+            This one, with those parameters that begin with "final_", and are not None,
+            in the place of the others. The decisions must be the same.
         """
-        return self
+        parameters = self.get_params(deep=False)
+        final = {
+            name.removeprefix("final_"): value
+            for name, value in parameters.items()
+            if name.startswith("final_") and value is not None
+        }
+        return type(self)(**(parameters | final)) if final else self
 
     def shared_name(self, name: str, architecture: Architecture) -> str:
         """Say which parameter of the supernet a network's parameter comes from.

@@ -80,6 +80,9 @@ class MacroNetwork(ConvNetwork):
     dropout : float
         Rate before the output layer.
 
+    embedding_size : int
+        Numbers that each token of a text becomes.
+
     architecture : Architecture or None, default=None
         The architecture of a stand-alone network.
     """
@@ -94,9 +97,10 @@ class MacroNetwork(ConvNetwork):
         n_reductions: int,
         stem_stride: int,
         dropout: float,
+        embedding_size: int,
         architecture: Architecture | None = None,
     ) -> None:
-        super().__init__(spec, architecture)
+        super().__init__(spec, architecture, embedding_size)
         n_layers, n_dimensions = len(operations), self.n_dimensions
         distance = n_layers // (n_reductions + 1)
         reduced = [i * distance for i in range(1, n_reductions + 1)]
@@ -104,7 +108,7 @@ class MacroNetwork(ConvNetwork):
         self.levels = [sum(r < k for r in reduced) for k in range(n_layers + 1)]
         filters = [n_filters * 2**level for level in range(n_reductions + 1)]
         self.stem = build_stem(
-            n_dimensions, spec.image_shape[0], n_filters, stem_stride
+            n_dimensions, self.entry.n_channels, n_filters, stem_stride
         )
         self.layers, self.joins, self.reductions = (nn.ModuleDict() for _ in range(3))
         for k in range(1, n_layers + 1):
@@ -125,7 +129,9 @@ class MacroNetwork(ConvNetwork):
                     )
         self.head = PooledHead({"all": filters[-1]}, spec.n_outputs, dropout)
 
-    def answer(self, x: Tensor, architecture: Architecture) -> Tensor:
+    def answer(
+        self, x: Tensor, architecture: Architecture, present: Tensor | None
+    ) -> Tensor:
         """Give an architecture's outputs; see the base class."""
         values = {(0, 0): self.stem(x)}
 
@@ -144,7 +150,7 @@ class MacroNetwork(ConvNetwork):
                 tensors = {str(j): value(j, level) for j in skips}
                 own = self.joins[str(k)](tensors | {"own": own})
             values[k, level] = own
-        return self.head({"all": own})
+        return self.head({"all": own}, present)
 
 
 class ConvMacroSpace(ConvSpace):
@@ -185,6 +191,9 @@ class ConvMacroSpace(ConvSpace):
     dropout : float, default=0.2
         Dropout rate before the output layer.
 
+    embedding_size : int, default=32
+        Of texts, how many numbers each token becomes.
+
     Examples
     --------
     >>> from sknas import ConvMacroSpace
@@ -213,6 +222,7 @@ class ConvMacroSpace(ConvSpace):
         n_reductions: int | str = "auto",
         stem_stride: int | str = "auto",
         dropout: float = 0.2,
+        embedding_size: int = 32,
     ) -> None:
         self.n_layers = n_layers
         self.n_filters = n_filters
@@ -221,6 +231,7 @@ class ConvMacroSpace(ConvSpace):
         self.n_reductions = n_reductions
         self.stem_stride = stem_stride
         self.dropout = dropout
+        self.embedding_size = embedding_size
 
     def decisions(self) -> Decisions:
         """List the decisions: for each layer, its operation, then its skips.
@@ -268,6 +279,7 @@ class ConvMacroSpace(ConvSpace):
             sources,
             **self._sizes(spec),
             dropout=self.dropout,
+            embedding_size=self.embedding_size,
             architecture=architecture,
         )
 

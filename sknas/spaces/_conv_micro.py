@@ -59,6 +59,9 @@ class ConvMicroSpace(ConvSpace):
         Weight of the loss of a second output, from the last reduction cell, while a
         found network is trained; 0 for none. The paper's has 0.4, one cell later.
 
+    embedding_size : int, default=32
+        Of texts, how many numbers each token becomes.
+
     Examples
     --------
     >>> from sknas import Architecture, ConvMicroSpace
@@ -95,6 +98,7 @@ class ConvMicroSpace(ConvSpace):
         dropout: float = 0.2,
         drop_path: float = 0.0,
         auxiliary_weight: float = 0.0,
+        embedding_size: int = 32,
     ) -> None:
         self.n_cells = n_cells
         self.n_filters = n_filters
@@ -106,6 +110,7 @@ class ConvMicroSpace(ConvSpace):
         self.dropout = dropout
         self.drop_path = drop_path
         self.auxiliary_weight = auxiliary_weight
+        self.embedding_size = embedding_size
 
     def decisions(self) -> Decisions:
         """List the decisions: for each node of both cells, two inputs and operations.
@@ -158,6 +163,7 @@ class ConvMicroSpace(ConvSpace):
             dropout=self.dropout,
             drop_path=self.drop_path if architecture else 0.0,
             auxiliary_weight=self.auxiliary_weight if architecture else 0.0,
+            embedding_size=self.embedding_size,
         )
 
     def supernet(self, spec: DataSpec) -> MicroNetwork:

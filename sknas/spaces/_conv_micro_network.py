@@ -185,7 +185,7 @@ class MicroNetwork(ConvNetwork):
         The architecture of a stand-alone network; None: shared by all.
 
     n_cells, n_filters, n_nodes, n_reductions, stem_stride, dropout, drop_path,
-    auxiliary_weight
+    auxiliary_weight, embedding_size
         As in :class:`sknas.ConvMicroSpace`, resolved.
     """
 
@@ -202,15 +202,16 @@ class MicroNetwork(ConvNetwork):
         dropout: float,
         drop_path: float,
         auxiliary_weight: float,
+        embedding_size: int,
     ) -> None:
-        super().__init__(spec, architecture)
+        super().__init__(spec, architecture, embedding_size)
         self.auxiliary_weight = auxiliary_weight
         distance = n_cells // (n_reductions + 1)
         reduced = [i * distance + i - 1 for i in range(1, n_reductions + 1)]
         n_all = n_cells + n_reductions
         self.stem = build_stem(
             self.n_dimensions,
-            spec.image_shape[0],
+            self.entry.n_channels,
             STEM_FACTOR * n_filters,
             stem_stride,
         )
@@ -237,7 +238,9 @@ class MicroNetwork(ConvNetwork):
                 )
         self.head = PooledHead(sources[1], spec.n_outputs, dropout)
 
-    def answer(self, x: Tensor, architecture: Architecture) -> Tensor:
+    def answer(
+        self, x: Tensor, architecture: Architecture, present: Tensor | None
+    ) -> Tensor:
         """Give an architecture's outputs; see the base class.
 
         In training, with an auxiliary head, of shape (2, n_rows, n_outputs).
@@ -249,7 +252,7 @@ class MicroNetwork(ConvNetwork):
             before_last, last = last, cell(before_last, last, architecture)
             if has_auxiliary and i == self.auxiliary_place:
                 second = self.auxiliary(last)
-        outputs = self.head(last)
+        outputs = self.head(last, present)
         if not has_auxiliary:
             return outputs
         # the loss is the mean over both; its gradient is to be that of the first plus

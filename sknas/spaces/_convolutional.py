@@ -8,10 +8,12 @@ from abc import abstractmethod
 import torch
 from torch import Tensor, nn
 
-from sknas.architecture import Architecture, Decision
+from sknas.architecture import Architecture
 from sknas.modules import BATCH_NORMS, batch_norm, convolution
 from sknas.spaces._base import DataSpec, SearchSpace
-from sknas.spaces._rules import is_count, is_rate
+from sknas.spaces._entry import Entry
+from sknas.spaces._fixed_arc import FixedArcMixin
+from sknas.spaces._rules import check_rules, is_count, is_rate
 
 LARGEST_MAP = 256  # places of the stem's output, where stem_stride is "auto"
 SMALL_MAP = 100  # so few places leave time for more filters, where n_filters is "auto"
@@ -32,59 +34,66 @@ class ConvNetwork(nn.Module):
 
     architecture : Architecture or None
         The architecture of a stand-alone network; None: shared by many.
+
+    embedding_size : int
+        Numbers that each token of a text becomes.
     """
 
-    def __init__(self, spec: DataSpec, architecture: Architecture | None) -> None:
+    def __init__(
+        self, spec: DataSpec, architecture: Architecture | None, embedding_size: int
+    ) -> None:
         super().__init__()
         self.architecture = architecture
-        n_channels, *sizes = spec.image_shape
-        self.n_dimensions = len(sizes)
-        shape = (n_channels, *[1] * len(sizes))
-        mean, scale = (
-            torch.tensor(values, dtype=torch.float32).view(shape)
-            for values in (spec.image_mean, spec.image_scale)
-        )
-        self.register_buffer("image_mean", mean)
-        self.register_buffer("image_scale", scale)
+        self.entry = Entry(spec, embedding_size)
+        self.n_dimensions = len(spec.sizes)
         self._calibration: list[Tensor] = []
         self._calibrated: Architecture | None = None
 
     def forward(
-        self, image: Tensor, architectures: list[Architecture] | None = None
+        self,
+        image: Tensor | None = None,
+        tokens: Tensor | None = None,
+        architectures: list[Architecture] | None = None,
     ) -> Tensor:
         """Give logits: (n_rows, n_outputs), or (n_architectures, n_rows, n_outputs)."""
+        inputs = tokens if image is None else image
         if architectures is None:
-            return self._answer(image, self.architecture)
-        is_common = image.ndim == self.n_dimensions + 2
-        images = [image] * len(architectures) if is_common else image.unbind()
+            return self._answer(inputs, self.architecture)
+        is_common = self.entry.rows_axis(inputs) == 0
+        parts = [inputs] * len(architectures) if is_common else inputs.unbind()
         if self.training:
-            self._remember(image if is_common else image.flatten(0, 1))
+            self._remember(inputs if is_common else inputs.flatten(0, 1))
         outputs = []
-        for own, architecture in zip(images, architectures, strict=True):
+        for own, architecture in zip(parts, architectures, strict=True):
             if not self.training:
                 self.calibrate(architecture)
             outputs.append(self._answer(own, architecture))
         return torch.stack(outputs)
 
-    def _answer(self, image: Tensor, architecture: Architecture) -> Tensor:
-        on_cuda = image.device.type == "cuda"
-        with torch.autocast(image.device.type, torch.bfloat16, enabled=on_cuda):
-            x = (image.float() - self.image_mean) / self.image_scale
+    def _answer(self, inputs: Tensor, architecture: Architecture) -> Tensor:
+        on_cuda = inputs.device.type == "cuda"
+        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=on_cuda):
+            x, present = self.entry(inputs)
             if self.n_dimensions == 2:  # quicker, pooling most of all
                 x = x.contiguous(memory_format=torch.channels_last)
-            return self.answer(x, architecture).float()
+            return self.answer(x, architecture, present).float()
 
     @abstractmethod
-    def answer(self, x: Tensor, architecture: Architecture) -> Tensor:
-        """Give an architecture's outputs from scaled images.
+    def answer(
+        self, x: Tensor, architecture: Architecture, present: Tensor | None
+    ) -> Tensor:
+        """Give an architecture's outputs from scaled images, series or texts.
 
         Parameters
         ----------
         x : Tensor of shape (n_rows, n_channels, ...)
-            The images.
+            The images, series or texts.
 
         architecture : Architecture
             Which way to go.
+
+        present : Tensor of shape (n_rows, n_steps) or None
+            Of series and texts, whether a step comes before the end of its row.
 
         Returns
         -------
@@ -98,9 +107,9 @@ class ConvNetwork(nn.Module):
             self._calibrated = None
         return super().train(mode)
 
-    def _remember(self, image: Tensor) -> None:
+    def _remember(self, inputs: Tensor) -> None:
         """Keep the latest training rows."""
-        kept = [image]
+        kept = [inputs]
         for earlier in self._calibration:
             if sum(map(len, kept)) < CALIBRATION_ROWS:
                 kept.append(earlier)
@@ -152,7 +161,7 @@ def build_stem(
     return nn.Sequential(*layers)
 
 
-class ConvSpace(SearchSpace):
+class ConvSpace(FixedArcMixin, SearchSpace):
     """Base class of the convolutional spaces: what they do with sizes and data."""
 
     _rules = {
@@ -175,6 +184,7 @@ class ConvSpace(SearchSpace):
             ),
         ),
         "dropout": ("a number from 0 to below 1", is_rate),
+        "embedding_size": ("an integer from 1 up", is_count),
     }
     """What each parameter must be: in words, and as a test."""
 
@@ -182,15 +192,10 @@ class ConvSpace(SearchSpace):
     """What "auto" stands for on large maps, and on small ones."""
 
     def _check_parameters(self) -> None:
-        for name, (rule, is_right) in self._rules.items():
-            value = getattr(self, name)
-            if not is_right(value):
-                raise ValueError(
-                    f"{name} of {type(self).__name__} must be {rule}, got {value!r}."
-                )
+        check_rules(self, self._rules)
 
     def check_data(self, spec: DataSpec) -> None:
-        """Check that the data are images or signals, and large enough.
+        """Check that the data are images, series or texts, and large enough.
 
         Parameters
         ----------
@@ -203,17 +208,17 @@ class ConvSpace(SearchSpace):
             If they are tables, or smaller than `n_reductions` needs.
         """
         self._check_parameters()
-        if spec.image_shape is None:
+        if spec.kind not in ("image", "series", "text"):
             raise ValueError(
                 f"search_space {self.name!r} is for images: X of 3 or 4 dimensions, or "
-                "of 2 with image_shape=(channels, height, width). For tables there is "
-                '"tabular".'
+                "of 2 with image_shape=(channels, height, width); and for series and "
+                'tokens. For tables there is "tabular".'
             )
         self._sizes(spec)
 
     def _sizes(self, spec: DataSpec) -> dict[str, int]:
         """Settle the sizes that depend on those of the images."""
-        sizes = spec.image_shape[1:]
+        sizes = spec.sizes
         stride = self.stem_stride
         if stride == "auto":
             stride = 1
@@ -229,7 +234,7 @@ class ConvSpace(SearchSpace):
             n_reductions = min(2, most)
         elif n_reductions > most:
             raise ValueError(
-                f"X has images of {' x '.join(map(str, spec.image_shape[1:]))}: too "
+                f"X has {spec.kind} of {' x '.join(map(str, spec.sizes))}: too "
                 f"small for n_reductions={n_reductions} of {type(self).__name__} after "
                 f"a stem_stride of {stride}. At most {most} can halve them; give "
                 'fewer, or "auto".'
@@ -239,84 +244,6 @@ class ConvSpace(SearchSpace):
             "n_reductions": n_reductions,
             "stem_stride": stride,
         }
-
-    def final_space(self) -> SearchSpace:
-        """Give the space in which what was found is trained: perhaps larger.
-
-        Returns
-        -------
-        space : SearchSpace
-            This one with the parameters that begin with "final".
-        """
-        parameters = self.get_params()
-        final = {
-            name.removeprefix("final_"): value
-            for name, value in parameters.items()
-            if name.startswith("final_") and value is not None
-        }
-        return type(self)(**(parameters | final)) if final else self
-
-    def _arc_options(self, decision: Decision) -> tuple:
-        """Give a decision's options in the order of the official code's numbers."""
-        return decision.options
-
-    def read_fixed_arc(self, text: str) -> Architecture:
-        """Read what the official code calls a fixed arc.
-
-        Parameters
-        ----------
-        text : str
-            A number for each decision of the space, in their order. Of the macro space:
-            for each layer its operation, then 0 or 1 for each skip. Of the micro space:
-            for each node of the normal cell, then of the reduction cell, an input and
-            its operation, twice.
-
-        Returns
-        -------
-        architecture : Architecture
-            The architecture, of as many layers or nodes as the space has.
-        """
-        try:
-            numbers = [int(word) for word in text.replace("|", " ").split()]
-        except (AttributeError, ValueError) as error:
-            raise ValueError(
-                f"a fixed arc is a string of whole numbers from 0 up, got {text!r}."
-            ) from error
-        decisions = self.decisions()
-        if len(numbers) != len(decisions) or min(numbers) < 0:
-            raise ValueError(
-                f"the fixed arc has {len(numbers)} numbers, but a space of this size "
-                f"needs {len(decisions)}, all from 0 up: give the space the sizes of "
-                "the arc."
-            )
-        choices = {}
-        for decision, number in zip(decisions, numbers, strict=True):
-            options = self._arc_options(decision)
-            if number >= len(options):
-                raise ValueError(
-                    f"the fixed arc has {number} for {decision.name!r}, which must be "
-                    f"below {len(options)}."
-                )
-            choices[decision.name] = options[number]
-        return Architecture(self.name, choices)
-
-    def write_fixed_arc(self, architecture: Architecture) -> str:
-        """Write an architecture as the official code's fixed arc.
-
-        Parameters
-        ----------
-        architecture : Architecture
-            An architecture of this space.
-
-        Returns
-        -------
-        text : str
-            What :meth:`read_fixed_arc` reads.
-        """
-        return " ".join(
-            str(self._arc_options(decision).index(architecture[decision.name]))
-            for decision in self.decisions()
-        )
 
     def copy_shared_weights(
         self, supernet: nn.Module, network: nn.Module, architecture: Architecture

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import numbers
 from collections.abc import Callable
+
+from sklearn.base import BaseEstimator
 
 
 def is_count(value: object) -> bool:
@@ -16,6 +19,24 @@ def is_rate(value: object) -> bool:
     """Whether a value is a number from 0 to below 1."""
     is_real = isinstance(value, numbers.Real) and not isinstance(value, bool)
     return is_real and 0 <= value < 1
+
+
+def is_positive(value: object) -> bool:
+    """Whether a value is a finite number above 0."""
+    is_real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    return is_real and 0 < value < math.inf
+
+
+def check_rules(
+    space: BaseEstimator, rules: dict[str, tuple[str, Callable[[object], bool]]]
+) -> None:
+    """Raise a ValueError if a parameter of a space is not what its rule says."""
+    for name, (rule, is_right) in rules.items():
+        value = getattr(space, name)
+        if not is_right(value):
+            raise ValueError(
+                f"{name} of {type(space).__name__} must be {rule}, got {value!r}."
+            )
 
 
 def are_options(names: tuple[str, ...]) -> Callable[[object], bool]:

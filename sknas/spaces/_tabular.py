@@ -159,10 +159,11 @@ class TabularSpace(SearchSpace):
 
     def check_data(self, spec: DataSpec) -> None:
         """Check that the data are tables; see the base class."""
-        if spec.image_shape is not None:
+        if spec.kind != "table":
             raise ValueError(
                 'search_space "tabular" is for tables: X of 2 dimensions. For images '
-                'there are "conv-macro" and "conv-micro".'
+                'there are "conv-macro" and "conv-micro", for series and tokens '
+                '"sequence".'
             )
 
     def supernet(self, spec: DataSpec) -> TabularSupernet:

@@ -6,6 +6,8 @@ from sknas.training._criterion import (
     Criterion,
     CrossEntropy,
     RegressionLoss,
+    TokenLoss,
+    log_mean_exp,
 )
 from sknas.training._data import Batch, BatchIterator, TensorTable
 from sknas.training._ensemble import ensemble_weights, train_ensemble
@@ -63,6 +65,7 @@ __all__ = [
     "StopTraining",
     "TensorTable",
     "TimeBudget",
+    "TokenLoss",
     "TrainedNetwork",
     "TrainingNet",
     "Weights",
@@ -70,6 +73,7 @@ __all__ = [
     "count_parameters",
     "ensemble_weights",
     "load_weights",
+    "log_mean_exp",
     "network_weights",
     "noting_interrupts",
     "optimizer_arguments",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABCMeta, abstractmethod
 
 import torch
@@ -101,13 +102,55 @@ class CrossEntropy(Criterion):
             return log_probability
         if len(outputs) == 1:
             return log_probability[0]
-        log_n = torch.tensor(float(len(outputs))).log().item()
-        return log_probability.logsumexp(dim=0) - log_n
+        return log_mean_exp(log_probability)
 
     @classmethod
     def predict(cls, outputs: Tensor) -> Tensor:
         """Give probabilities, averaged over predictors; see the base class."""
         return cls.join(outputs).exp()
+
+
+class TokenLoss(Criterion):
+    """Loss of language models, which give log-probabilities of tokens themselves.
+
+    The outputs are those of a row's tokens, (n_rows, n_steps), and the target says
+    which of them count, by 1 or 0.
+    """
+
+    def row_losses(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Give each row's mean negative log-probability; see the base class."""
+        return -(outputs * target).sum(dim=-1) / target.sum(dim=-1)
+
+    @staticmethod
+    def join(outputs: Tensor) -> Tensor:
+        """Give the logarithms of the mean probabilities; see the base class."""
+        return outputs if outputs.ndim == 2 else log_mean_exp(outputs)
+
+    @classmethod
+    def predict(cls, outputs: Tensor) -> Tensor:
+        """Give probabilities; see the base class."""
+        return cls.join(outputs).exp()
+
+
+def log_mean_exp(values: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Give the logarithm of the mean, over the first axis, of what logarithms are of.
+
+    Parameters
+    ----------
+    values : Tensor of shape (n, ...)
+        The logarithms.
+
+    weight : Tensor of shape (n,) or None, default=None
+        Weights that add up to one; None: all are alike.
+
+    Returns
+    -------
+    log_mean : Tensor of shape (...)
+        The logarithm.
+    """
+    if weight is None:
+        return values.logsumexp(dim=0) - math.log(len(values))
+    return (values + weight.log().view(-1, *[1] * (values.ndim - 1))).logsumexp(dim=0)
 
 
 def _pinball(error: Tensor, quantile: float) -> Tensor:

@@ -30,6 +30,10 @@ class TensorTable(Dataset):
     rows : Tensor of int, of shape (n_rows,), or None, default=None
         Which rows of the inputs the table has: tables of parts of the same rows share
         their inputs. None: all.
+
+    batch_rows : int or None, default=None
+        Of rows whose order counts, the number of rows of each batch, which then is not
+        drawn at random. None: batches of any rows will do.
     """
 
     def __init__(
@@ -38,11 +42,13 @@ class TensorTable(Dataset):
         target: Tensor,
         weight: Tensor,
         rows: Tensor | None = None,
+        batch_rows: int | None = None,
     ) -> None:
         self.inputs = inputs
         self.target = target
         self.weight = weight
         self.rows = rows
+        self.batch_rows = batch_rows
 
     def __len__(self) -> int:
         return len(self.target)
@@ -60,13 +66,19 @@ class TensorTable(Dataset):
 
     def reweighted(self, weight: Tensor) -> TensorTable:
         """Give the same rows other weights."""
-        return TensorTable(self.inputs, self.target, weight, self.rows)
+        return TensorTable(self.inputs, self.target, weight, self.rows, self.batch_rows)
 
     def to(self, device: str) -> TensorTable:
         """Move all tensors to a device."""
         inputs = {name: tensor.to(device) for name, tensor in self.inputs.items()}
         rows = None if self.rows is None else self.rows.to(device)
-        return TensorTable(inputs, self.target.to(device), self.weight.to(device), rows)
+        return TensorTable(
+            inputs,
+            self.target.to(device),
+            self.weight.to(device),
+            rows,
+            self.batch_rows,
+        )
 
 
 class BatchIterator:
@@ -83,7 +95,8 @@ class BatchIterator:
         Rows in a batch. The last batch takes what is left.
 
     shuffle : bool, default=False
-        Whether to draw a new order, from torch's default generator, in each pass.
+        Whether to draw a new order, from torch's default generator, in each pass, of
+        rows whose order does not count.
 
     n_batches : int or None, default=None
         Batches in a pass; where the rows do not suffice, they are gone through
@@ -103,8 +116,8 @@ class BatchIterator:
     ) -> None:
         self.dataset = dataset
         self.augmentation = augmentation
-        self.batch_size = batch_size
-        self.shuffle = shuffle
+        self.batch_size = dataset.batch_rows or batch_size
+        self.shuffle = shuffle and dataset.batch_rows is None
         self.n_batches = n_batches
 
     def __len__(self) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from skorch import NeuralNet
 from torch import Tensor
@@ -34,11 +36,15 @@ class InMemoryNet(NeuralNet):
     """What the nets of both search and final training have in common.
 
     They take batches of a `TensorTable`, set training mode once for each epoch
-    and tell apart who stops them: a callback, or the user by Ctrl-C.
+    and tell apart who stops them: a callback, or the user by Ctrl-C. A step whose loss
+    or gradient is not finite leaves the module as it was.
     """
 
     interrupted_ = False
     """Whether the user stopped the training."""
+
+    n_rolled_back_ = 0
+    """How many steps were rolled back."""
 
     def notify(self, method_name: str, **kwargs) -> None:
         """Call the net's own method, then the callbacks'.
@@ -70,6 +76,22 @@ class InMemoryNet(NeuralNet):
         super().on_epoch_begin(net, **kwargs)
         self._set_training(True)
         self._parameters = list(self.module_.named_parameters())
+        self._before = self._copy_state()
+        self._rolled_back_before = self.n_rolled_back_
+        self._is_astray = False
+
+    def on_epoch_end(self, net, **kwargs) -> None:
+        """Write down what the module tells of the epoch, before any callback looks."""
+        super().on_epoch_end(net, **kwargs)
+        losses = [row.get("valid_loss", 0.0) for row in self.history[-1]["batches"]]
+        if self._may_explode() and not all(map(math.isfinite, losses)):
+            self._return_to_epoch_begin()
+        if hasattr(self.module_, "pop_figures"):
+            for name, value in self.module_.pop_figures().items():
+                self.history.record(name, value)
+        if self.n_rolled_back_ > self._rolled_back_before:
+            n_steps = self.n_rolled_back_ - self._rolled_back_before
+            self.history.record("rolled_back", n_steps)
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **kwargs) -> None:
         """Run an epoch; on a GPU, without waiting for the loss of each step.
@@ -105,15 +127,55 @@ class InMemoryNet(NeuralNet):
         self.optimizer_.zero_grad()
         logits, target = self.training_forward(inputs, target)
         loss = self.get_loss(logits, target, X=inputs, training=True)
-        loss.backward()
-        self.notify(
-            "on_grad_computed",
-            named_parameters=self._parameters,
-            batch=batch,
-            training=True,
-        )
-        self.optimizer_.step()
+        is_finite = not self._waits_for_losses() or bool(loss.isfinite())
+        if is_finite:
+            loss.backward()
+            is_finite = self._is_gradient_finite()
+        if is_finite:
+            self.notify(
+                "on_grad_computed",
+                named_parameters=self._parameters,
+                batch=batch,
+                training=True,
+            )
+            self.optimizer_.step()
+            self._is_astray = False
+        else:
+            self._roll_back()
         return {"loss": loss.detach(), "y_pred": logits}
+
+    def _may_explode(self) -> bool:
+        """Whether gradients of the module may grow without end."""
+        return getattr(self.module_, "may_explode", False)
+
+    def _is_gradient_finite(self) -> bool:
+        if not self._may_explode():
+            return True
+        gradients = [p.grad for _, p in self._parameters if p.grad is not None]
+        return bool(torch.nn.utils.get_total_norm(gradients).isfinite())
+
+    def _copy_state(self) -> dict[str, Tensor]:
+        """Copy what a step that is rolled back may have changed."""
+        changed = dict(self.module_.named_buffers())
+        if self._may_explode():
+            changed |= dict(self.module_.named_parameters())
+        return {name: tensor.detach().clone() for name, tensor in changed.items()}
+
+    def _roll_back(self) -> None:
+        """Undo a step; if another follows at once, all steps of the epoch."""
+        self.n_rolled_back_ += 1
+        if self._is_astray and self._may_explode():
+            self._return_to_epoch_begin()
+            return
+        self._is_astray = True
+        with torch.no_grad():
+            for name, buffer in self.module_.named_buffers():
+                buffer.copy_(self._before[name])
+
+    def _return_to_epoch_begin(self) -> None:
+        self.module_.load_state_dict(self._before, strict=False)
+        self.optimizer_.state.clear()
+        self._is_astray = False
 
     def training_forward(
         self, inputs: dict[str, Tensor], target: tuple[Tensor, Tensor]
@@ -122,9 +184,10 @@ class InMemoryNet(NeuralNet):
         return self.module_(**inputs), target
 
     def __getstate__(self):
-        """Leave out the list of parameters, which the module holds already."""
+        """Leave out what the module holds already."""
         state = super().__getstate__()
-        state.pop("_parameters", None)
+        for name in ("_parameters", "_before"):
+            state.pop(name, None)
         return state
 
 

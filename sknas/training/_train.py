@@ -28,7 +28,8 @@ from sknas.training._schedule import Schedule, TimeBudget, schedule_shape
 Weights = dict[str, np.ndarray]
 
 PREDICTION_ROWS = 2048  # in one pass without gradients
-PREDICTION_VALUES = 2**19  # of images, in one pass
+PREDICTION_VALUES = 2**19  # of images and sequences, in one pass
+TOKEN_VALUES = 32  # that each token becomes, roughly
 ROW_BLOCK = 32  # a pass has a multiple of these, so that products sum in one order
 
 
@@ -90,6 +91,8 @@ class TrainedNetwork:
     n_epochs: int = 0
     seconds: float = 0.0
     interrupted: bool = False
+    n_rolled_back: int = 0
+    """Steps that were undone, since their loss or gradient was not finite."""
 
 
 def network_weights(network: nn.Module) -> Weights:
@@ -218,6 +221,7 @@ def train_network(
         n_epochs=len(net.history),
         seconds=time.monotonic() - started,
         interrupted=net.interrupted_,
+        n_rolled_back=net.n_rolled_back_,
     )
 
 
@@ -311,11 +315,13 @@ def load_weights(network: nn.Module, weights: Weights, copy: bool = True) -> Non
 
 
 def prediction_rows(inputs: dict[str, Tensor]) -> int:
-    """Give the number of rows in one pass without gradients: fewer of large images."""
+    """Give the number of rows in one pass without gradients: fewer of long rows."""
     n_rows = PREDICTION_ROWS
-    if "image" in inputs:
-        n_rows = min(n_rows, PREDICTION_VALUES // inputs["image"][0].numel())
-        n_rows = max(n_rows // ROW_BLOCK, 1) * ROW_BLOCK
+    for name, n_values in {"image": 1, "tokens": TOKEN_VALUES}.items():
+        if name in inputs:
+            n_values *= inputs[name][0].numel()
+            n_rows = min(n_rows, PREDICTION_VALUES // n_values)
+            n_rows = max(n_rows // ROW_BLOCK, 1) * ROW_BLOCK
     return n_rows
 
 

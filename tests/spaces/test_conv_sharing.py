@@ -105,7 +105,7 @@ class TestNormalization:
         assert not torch.allclose(before, after)
         # a mean that is taken off: statistics of the new parameters centre the stem
         stem = supernet.stem(
-            (images[0] - supernet.image_mean) / supernet.image_scale
+            (images[0] - supernet.entry.mean) / supernet.entry.scale
         ) - supernet.stem[-1].bias.view(1, -1, 1, 1)
         assert stem.mean(dim=(0, 2, 3)).abs().max() < 1e-4
 

@@ -100,3 +100,11 @@ class TestBatchIterator:
         iterator = BatchIterator(numbered, 4)
         pairs = list(zip(iterator, iterator, strict=True))
         assert all(rows_of(a) == rows_of(b) for a, b in pairs)
+
+    def test_rows_whose_order_counts_are_never_shuffled(self, numbered):
+        ordered = TensorTable(
+            numbered.inputs, numbered.target, numbered.weight, batch_rows=5
+        )
+        for table in (ordered, ordered.to("cpu"), ordered.reweighted(ordered.weight)):
+            batches = [rows_of(b) for b in BatchIterator(table, 3, shuffle=True)]
+            assert batches == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]]

@@ -6,7 +6,7 @@ import torch
 from sklearn.metrics import log_loss, mean_pinball_loss
 from torch.nn import functional as F
 
-from sknas.training import CrossEntropy, RegressionLoss
+from sknas.training import CrossEntropy, RegressionLoss, TokenLoss, log_mean_exp
 
 N_HEADS, N_ROWS, N_CLASSES = 3, 10, 4
 
@@ -152,3 +152,21 @@ class TestRegressionLoss:
         expected = logits.mean(dim=0)
         torch.testing.assert_close(RegressionLoss.predict(logits), expected)
         torch.testing.assert_close(RegressionLoss.predict(logits[0]), logits[0])
+
+
+class TestTokens:
+    outputs = torch.rand(4, 5, generator=torch.Generator().manual_seed(0)).log()
+    counted = torch.tensor([[1.0] * 5, [1, 1, 0, 0, 0], [1] * 5, [1] * 5])
+
+    def test_it_is_the_mean_over_the_tokens_that_count(self):
+        losses = TokenLoss().row_losses(self.outputs, self.counted)
+        assert losses[0].item() == pytest.approx(-self.outputs[0].mean().item())
+        assert losses[1].item() == pytest.approx(-self.outputs[1, :2].mean().item())
+
+    def test_several_networks_probabilities_are_averaged(self):
+        both = torch.stack([self.outputs, self.outputs.flip(0)])
+        expected = both.exp().mean(dim=0).log()
+        torch.testing.assert_close(TokenLoss.join(both), expected)
+        weight = torch.tensor([0.2, 0.8])
+        expected = torch.tensordot(weight, both.exp(), dims=1).log()
+        torch.testing.assert_close(log_mean_exp(both, weight), expected)

@@ -1,0 +1,106 @@
+"""What kind of data `X` is, and who reads it."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.utils.validation import validate_data
+
+from sknas.estimators._columns import Columns, is_dataframe
+from sknas.estimators._images import ImageEncoder, Images, read_images
+from sknas.estimators._sequences import (
+    TokenReader,
+    Tokens,
+    read_series,
+    read_tokens,
+)
+from sknas.preprocessing import TokenIds
+
+Rows = Columns | Images | Tokens
+
+
+def data_kind(X, estimator) -> str:
+    """Tell whether `X` is to be read as a "table", "image", "series" or "text"."""
+    if estimator.image_shape is not None:
+        return "image"
+    if estimator.n_steps is not None or estimator.n_features is not None:
+        return "series"
+    if estimator.n_tokens is not None or isinstance(X, TokenIds):
+        return "text"
+    shape, kind = _shape_and_kind(X)
+    if len(shape) < 3:
+        return "table"
+    # as many steps as features are taken for an image
+    is_image = len(shape) > 3 or shape[1] == shape[2] or kind == "u"
+    return "image" if is_image else "series"
+
+
+def _shape_and_kind(X) -> tuple[tuple[int, ...], str]:
+    """Give the shape, as far as the first rows tell it, and the kind of the dtype."""
+    shape = []
+    while isinstance(X, list | tuple) and len(X):
+        shape.append(len(X))
+        X = X[0]
+    own = tuple(getattr(X, "shape", ()))
+    kind = getattr(getattr(X, "dtype", None), "kind", "")
+    if len(own) == 1 and kind == "O" and len(X):  # an array of arrays
+        first = np.asarray(X[0])
+        own, kind = (*own, *first.shape), first.dtype.kind
+    return (*shape, *own), kind
+
+
+def read_rows(X, kind: str, fitted, estimator) -> Images | Tokens:
+    """Check and read images, series or texts.
+
+    Parameters
+    ----------
+    X : array-like
+        The data.
+
+    kind : str
+        What they are.
+
+    fitted : ImageEncoder, TokenReader or None
+        What was learnt of the data that the estimator was fitted on; None: it is being
+        fitted.
+
+    estimator : BaseEstimator
+        Whose parameters count. `n_features_in_` and `feature_names_in_` are set, or
+        checked.
+
+    Returns
+    -------
+    rows : Images or Tokens
+        The data.
+    """
+    is_table = is_dataframe(X) or getattr(X, "ndim", 0) == 2
+    if kind == "text":
+        n_tokens = estimator.n_tokens or getattr(X, "n_tokens", None)
+        rows = read_tokens(
+            X, n_tokens if fitted is None else fitted.n_tokens, estimator
+        )
+        n_values = rows.ids.shape[1]
+    else:
+        shape = None if fitted is None else fitted.shape
+        if kind == "series":
+            rows = read_series(X, shape, estimator)
+        else:
+            rows = read_images(X, estimator.image_shape, shape, estimator)
+        n_values = rows.pixels[0].size
+    if is_table:
+        validate_data(estimator, X, reset=fitted is None, skip_check_array=True)
+    elif fitted is None:
+        estimator.n_features_in_ = n_values
+        vars(estimator).pop("feature_names_in_", None)
+    return rows
+
+
+def new_encoder(kind: str) -> ImageEncoder | TokenReader:
+    """Give what learns of images, series or texts."""
+    return TokenReader() if kind == "text" else ImageEncoder()
+
+
+def encoder_kind(encoder) -> str:
+    """Tell of which kind the data were that an encoder has learnt of."""
+    if encoder.kind == "image" and len(encoder.shape) == 2:
+        return "series"
+    return encoder.kind

@@ -1,0 +1,559 @@
+"""The language model."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import numpy as np
+import torch
+from sklearn.base import clone
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+from torch import nn
+
+from sknas.architecture import Architecture
+from sknas.estimators._checkpoint import Checkpoint
+from sknas.estimators._parameters import (
+    check_parameters,
+    resolve_architectures,
+    resolve_device,
+    resolve_space,
+    resolve_strategy,
+)
+from sknas.estimators._searching import SearchingEstimator
+from sknas.estimators._sklearn_callbacks import with_callbacks
+from sknas.estimators._streams import END, LanguageReader, StreamData
+from sknas.preprocessing import TokenEncoder
+from sknas.search import InversePerplexity, SearchStrategy
+from sknas.spaces import SearchSpace
+from sknas.training import TokenLoss, log_mean_exp, single_thread
+
+READ_STEPS = 512  # of a document, in one piece
+READ_ROWS = 32  # documents side by side
+LEAST_TOKENS = 20
+
+
+class NASLanguageModel(SearchingEstimator):
+    """A language model that designs its own recurrent cell.
+
+    `fit` runs efficient neural architecture search (ENAS) for the cell of a recurrent
+    network that predicts each next token of a text: many cells train together on
+    shared matrices, by truncated back-propagation through time, while a strategy
+    learns which cells have a low perplexity on held-back text; the best cell is then
+    trained from scratch.
+
+    Parameters
+    ----------
+    search_space : {"auto", "recurrent"} or SearchSpace, default="auto"
+        What can be built. "auto" is :class:`sknas.RecurrentSpace` with 8 nodes, 128
+        units and a dropout of 0.4.
+
+    strategy : {"enas", "random"} or SearchStrategy, default="enas"
+        How it is searched, see :class:`sknas.ENAS` and :class:`sknas.RandomSearch`.
+
+    architecture : Architecture, str or list of them, default=None
+        Train this cell, given as itself or as its JSON, and do not search. Of a list,
+        each is trained.
+
+    encoder : TokenEncoder or None, default=None
+        Cuts documents into tokens; only its analyzer and its vocabulary count. None:
+        tokens are what blanks separate, and the 10,000 most frequent ones are the
+        vocabulary.
+
+    search_epochs : int or "auto", default="auto"
+        Epochs of the shared parameters. "auto" is 8, fewer where an epoch has more than
+        125 steps, down to 2.
+
+    n_candidates : int or "auto", default="auto"
+        How many cells the strategy proposes in the end, to be ranked on all the text
+        that is held back. "auto" is 8.
+
+    ensemble_size : int, default=1
+        How many networks are trained, and their probabilities averaged. Every other
+        one has the space's default cell.
+
+    max_epochs : int or "auto", default="auto"
+        Most epochs of a found network. "auto" is 40, fewer where an epoch has more than
+        100 steps, down to 3.
+
+    batch_size : int, default=32
+        Into how many streams the text is cut, which are read side by side. A multiple
+        of 4, lest some are passed over in the search.
+
+    n_steps : int, default=35
+        Tokens after which gradients are cut off; states are carried on.
+
+    lr : float, default=0.003
+        Learning rate at the start; it warms up for 20 steps and then falls with the
+        square root of what is left of the training.
+
+    weight_decay : float, default=0.01
+        Weight decay of the optimizer.
+
+    optimizer : {"adamw", "adam", "sgd"}, default="adamw"
+        The optimizer. "sgd" has Nesterov momentum 0.9.
+
+    lr_schedule : {"sqrt", "cosine", "cosine_restarts", "constant"}, default="sqrt"
+        How the learning rate falls; see :class:`sknas.NASClassifier`.
+
+    max_gradient_norm : float or None, default=1.0
+        Norm to which the gradient of each step is clipped. The paper has 0.25.
+
+    validation_fraction : float, default=0.1
+        About which part of the text is held back, at its end, to judge cells and to
+        stop training.
+
+    early_stopping : bool, default=True
+        Whether to stop a network's training when its loss on the text that is held back
+        no longer falls, and keep the weights of the best epoch. If not, the found
+        networks train for `max_epochs` on all of it.
+
+    n_iter_no_change : int or "auto", default="auto"
+        Epochs without improvement before `early_stopping` stops. "auto" is 3.
+
+    time_limit : float or None, default=None
+        Seconds for all of `fit`. The best found in time is trained in time.
+
+    checkpoint : str, path or None, default=None
+        A folder in which the progress of `fit` is kept; see
+        :class:`sknas.NASClassifier`.
+
+    callbacks : list of skorch.callbacks.Callback or None, default=None
+        Callbacks of skorch that see the nets of the search and of all trainings.
+
+    verbose : int, default=0
+        1 shows progress bars of the search, the candidates and the training.
+
+    device : str, default="auto"
+        Where to compute: "cpu", "cuda", ...; "auto" is a GPU if there is one.
+
+    n_jobs : int or None, default=None
+        How many networks to train at the same time, in processes, as in joblib.
+
+    random_state : int, RandomState instance or None, default=None
+        Decides all randomness.
+
+    warm_start : bool, default=False
+        Whether another `fit` goes on from the last one: the same cells train on from
+        their weights, without search, and the vocabulary stays.
+
+    Attributes
+    ----------
+    encoder_ : TokenEncoder or None
+        The fitted encoder; None if `fit` was given ids of tokens.
+
+    n_tokens_ : int
+        Number of tokens that are told apart, the end of a document and unknown tokens
+        included.
+
+    architecture_ : Architecture
+        The cell of the network that did best on the text that it held back.
+
+    architectures_ : list of Architecture
+        The cells of all networks.
+
+    networks_ : list of torch.nn.Module
+        The trained networks, in evaluation mode.
+
+    ensemble_weights_ : ndarray of shape (n_networks,)
+        How much each network counts.
+
+    net_ : skorch.NeuralNet
+        The skorch net of the best network, with the history of its training.
+
+    search_results_ : dict of str to ndarray
+        What was ranked, a row for each cell, best first; see
+        :class:`sknas.NASClassifier`. Its scores are 80 / perplexity.
+
+    history_ : list of dict
+        The search, epoch by epoch.
+
+    search_time_, refit_time_ : float
+        Seconds of the search with its candidates, and of the final training.
+
+    n_iter_ : int
+        Epochs for which the best network was trained.
+
+    See Also
+    --------
+    sknas.preprocessing.TokenEncoder : Cuts documents into tokens.
+    sknas.NASClassifier : Classifies texts.
+
+    Notes
+    -----
+    A document is followed by a token of its own, which is predicted like any other. One
+    string alone, or an array of ids, is one stream, without such an end.
+
+    References
+    ----------
+    H. Pham, M. Guan, B. Zoph, Q. Le, J. Dean, "Efficient Neural Architecture Search
+    via Parameter Sharing", ICML 2018, sections 2.1 and 3.1.
+
+    Examples
+    --------
+    >>> from sknas import NASLanguageModel, RecurrentSpace
+    >>> text = "the cat sat on the mat and the dog sat on the rug . " * 20
+    >>> space = RecurrentSpace(n_nodes=3, hidden_size=16, dropout=0.0)
+    >>> model = NASLanguageModel(
+    ...     space, search_epochs=2, n_candidates=2, max_epochs=20, random_state=0
+    ... ).fit(text)
+    >>> model.perplexity(text) < 5
+    True
+    """
+
+    def __init__(
+        self,
+        search_space: str | SearchSpace = "auto",
+        *,
+        strategy: str | SearchStrategy = "enas",
+        architecture: Architecture | str | list | None = None,
+        encoder: TokenEncoder | None = None,
+        search_epochs: int | str = "auto",
+        n_candidates: int | str = "auto",
+        ensemble_size: int = 1,
+        max_epochs: int | str = "auto",
+        batch_size: int = 32,
+        n_steps: int = 35,
+        lr: float = 0.003,
+        weight_decay: float = 0.01,
+        optimizer: str = "adamw",
+        lr_schedule: str = "sqrt",
+        max_gradient_norm: float | None = 1.0,
+        validation_fraction: float = 0.1,
+        early_stopping: bool = True,
+        n_iter_no_change: int | str = "auto",
+        time_limit: float | None = None,
+        checkpoint: str | os.PathLike | None = None,
+        callbacks: list | None = None,
+        verbose: int = 0,
+        device: str = "auto",
+        n_jobs: int | None = None,
+        random_state=None,
+        warm_start: bool = False,
+    ) -> None:
+        self.search_space = search_space
+        self.strategy = strategy
+        self.architecture = architecture
+        self.encoder = encoder
+        self.search_epochs = search_epochs
+        self.n_candidates = n_candidates
+        self.ensemble_size = ensemble_size
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.n_steps = n_steps
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.optimizer = optimizer
+        self.lr_schedule = lr_schedule
+        self.max_gradient_norm = max_gradient_norm
+        self.validation_fraction = validation_fraction
+        self.early_stopping = early_stopping
+        self.n_iter_no_change = n_iter_no_change
+        self.time_limit = time_limit
+        self.checkpoint = checkpoint
+        self.callbacks = callbacks
+        self.verbose = verbose
+        self.device = device
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.warm_start = warm_start
+
+    def __sklearn_tags__(self):
+        """Tell scikit-learn what the estimator accepts."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.input_tags.one_d_array = True
+        tags.input_tags.two_d_array = False
+        tags.target_tags.required = False
+        return tags
+
+    @with_callbacks
+    def fit(self, X, y=None) -> NASLanguageModel:
+        """Search for a cell and train it.
+
+        Parameters
+        ----------
+        X : iterable of str, str, or array-like of int
+            Documents; or one text; or one stream of ids of tokens, from 0 up.
+
+        y : None
+            Not used.
+
+        Returns
+        -------
+        self : NASLanguageModel
+            The fitted model.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a parameter is wrong, or `X` is none of these or too short.
+        """
+        started = time.monotonic()
+        check_parameters(self)
+        for name in ("batch_size", "n_steps"):
+            value = getattr(self, name)
+            if value is None or isinstance(value, str):  # as elsewhere they may be
+                raise ValueError(
+                    f"The {name!r} parameter of NASLanguageModel must be an integer "
+                    f"from 1 up. Got {value!r} instead."
+                )
+        if not (self.encoder is None or isinstance(self.encoder, TokenEncoder)):
+            raise ValueError(
+                "The 'encoder' parameter of NASLanguageModel must be None or a "
+                f"TokenEncoder. Got {self.encoder!r} instead."
+            )
+        goes_on = self.warm_start and self._is_fitted()
+        strategy = resolve_strategy(self.strategy)
+        space = resolve_space(self.search_space, "language", self.ensemble_size, {})
+        space.decisions()  # raises if an option of the space is wrong
+        given = None
+        if self.architecture is not None:
+            given = resolve_architectures(self.architecture, space)
+        if goes_on:
+            given, space = self.architectures_, self._space
+        device = resolve_device(self.device)
+        seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
+
+        reader = self._encoder if goes_on else self._read_vocabulary(X)
+        ids = np.concatenate(self._streams(X, reader))
+        n_parts = max(2, round(1 / self.validation_fraction))
+        if len(ids) < max(LEAST_TOKENS, n_parts):
+            raise ValueError(
+                f"X has {len(ids)} tokens, too few to learn from: at least "
+                f"{max(LEAST_TOKENS, n_parts)} are needed."
+            )
+        checkpoint = Checkpoint(self.checkpoint, [self._identity(), ids])
+        rng = np.random.RandomState(checkpoint.step("seed", lambda: seed))
+        spec = reader.spec(reader.n_tokens)
+        space.check_data(spec)
+        attributes = {
+            "_encoder": reader,
+            "_spec": spec,
+            "_device": device,
+            "encoder_": reader.encoder,
+            "n_tokens_": reader.n_tokens,
+        }
+        return self._complete(
+            space=space,
+            spec=spec,
+            data=StreamData(ids, n_parts, int(self.batch_size), self.n_steps, device),
+            attributes=attributes,
+            random_state=rng,
+            checkpoint=checkpoint,
+            started=started,
+            strategy=strategy,
+            given=given,
+            goes_on=goes_on,
+            user_data=(X, y, None),
+        )
+
+    def _read_vocabulary(self, X) -> LanguageReader:
+        """Find out which tokens there are."""
+        if _are_ids(X):
+            ids = _check_ids(X, None)
+            return LanguageReader(None, int(ids.max()) + 1)
+        if self.encoder is None:
+            encoder = TokenEncoder(
+                token_pattern=r"\S+", lowercase=False, max_features=10_000
+            )
+        else:
+            encoder = clone(self.encoder)
+        encoder.fit([X] if isinstance(X, str) else X)
+        return LanguageReader(encoder, encoder.n_tokens_)
+
+    def _streams(self, X, reader: LanguageReader) -> list[np.ndarray]:
+        """Give the tokens of each document, its end included, or of the one stream."""
+        if _are_ids(X):
+            return [_check_ids(X, reader.n_tokens)]
+        if reader.encoder is None:
+            raise ValueError(
+                "X is text, but the model was fitted on ids of tokens: give X as these."
+            )
+        if isinstance(X, str):
+            return reader.encoder.encode([X])
+        return [np.append(ids, END) for ids in reader.encoder.encode(X)]
+
+    def _criterion(self) -> nn.Module:
+        return TokenLoss()
+
+    def _reward(self, attributes: dict):
+        return InversePerplexity(self._criterion())
+
+    @torch.no_grad()
+    def log_likelihood(self, X) -> list[np.ndarray]:
+        """Give the log-probability of each token, by those before it.
+
+        Parameters
+        ----------
+        X : iterable of str, str, or array-like of int
+            Documents; or one text; or one stream of ids of tokens.
+
+        Returns
+        -------
+        log_likelihoods : list of ndarray of float64
+            Natural logarithms: of each document, those of its tokens and of its end; of
+            a text or a stream alone, those of its tokens.
+        """
+        check_is_fitted(self)
+        streams = self._streams(X, self._encoder)
+        order = sorted(range(len(streams)), key=lambda i: len(streams[i]))
+        results: list[np.ndarray | None] = [None] * len(streams)
+        with single_thread(self._device):
+            for first in range(0, len(order), READ_ROWS):
+                places = order[first : first + READ_ROWS]
+                answers = self._read_together([streams[i] for i in places])
+                for i, answer in zip(places, answers, strict=True):
+                    results[i] = answer[: len(streams[i])]
+        return results
+
+    def _read_together(self, streams: list[np.ndarray]) -> np.ndarray:
+        """Give the log-probabilities of streams, filled up to the longest."""
+        length = max(map(len, streams))
+        tokens = np.full((len(streams), length + 1), END)
+        for row, ids in zip(tokens, streams, strict=True):
+            row[1 : len(ids) + 1] = ids
+        tokens = torch.from_numpy(tokens).to(self._device)
+        parts = []
+        states = [None] * len(self.networks_)
+        weights = torch.from_numpy(self.ensemble_weights_)
+        for first in range(0, length, READ_STEPS):
+            given = tokens[:, first : first + READ_STEPS]
+            aim = tokens[:, first + 1 : first + READ_STEPS + 1]
+            given = given[:, : aim.shape[1]]
+            answers = []
+            for i, network in enumerate(self.networks_):
+                outputs, states[i] = network.read(given, states[i])
+                answers.append(network.log_likelihood(outputs, aim).double().cpu())
+            parts.append(log_mean_exp(torch.stack(answers), weights))
+        return torch.cat(parts, dim=1).numpy() if parts else np.empty(tokens.shape)
+
+    def perplexity(self, X) -> float:
+        """Give the perplexity of texts: the lower, the less they surprise.
+
+        Parameters
+        ----------
+        X : iterable of str, str, or array-like of int
+            Documents; or one text; or one stream of ids of tokens.
+
+        Returns
+        -------
+        perplexity : float
+            The exponential of the mean negative log-probability of a token. Tokens that
+            are not in the vocabulary count as the unknown one.
+        """
+        return float(np.exp(-self.score(X)))
+
+    def score(self, X, y=None) -> float:
+        """Give the mean log-probability of a token: negative log-perplexity.
+
+        Parameters
+        ----------
+        X : iterable of str, str, or array-like of int
+            Documents; or one text; or one stream of ids of tokens.
+
+        y : None
+            Not used.
+
+        Returns
+        -------
+        score : float
+            The more, the better.
+        """
+        values = np.concatenate(self.log_likelihood(X))
+        if not len(values):
+            raise ValueError("X has no tokens.")
+        return float(values.mean())
+
+    @torch.no_grad()
+    def sample(
+        self,
+        n_tokens: int = 50,
+        *,
+        prefix=None,
+        temperature: float = 1.0,
+        random_state=None,
+    ) -> str | np.ndarray:
+        """Write a text, token by token.
+
+        Parameters
+        ----------
+        n_tokens : int, default=50
+            How many tokens to write; fewer where a document ends before.
+
+        prefix : str, array-like of int or None, default=None
+            What the text begins with: ids if the model was fitted on ids.
+
+        temperature : float, default=1.0
+            Below 1, likely tokens are preferred more than they are likely.
+
+        random_state : int, RandomState instance or None, default=None
+            Decides what is drawn.
+
+        Returns
+        -------
+        text : str or ndarray of int64
+            The tokens that follow the prefix; ids if the model was fitted on ids.
+        """
+        check_is_fitted(self)
+        for name, value, is_right in (
+            ("n_tokens", n_tokens, n_tokens >= 1),
+            ("temperature", temperature, temperature > 0),
+        ):
+            if not is_right:
+                raise ValueError(f"{name} must be above 0, got {value!r}.")
+        rng = check_random_state(random_state)
+        ids = [END]
+        if prefix is not None and len(prefix):
+            ids += self._streams(prefix, self._encoder)[0].tolist()
+        weights = torch.from_numpy(self.ensemble_weights_)
+        states = [None] * len(self.networks_)
+        written: list[int] = []
+        with single_thread(self._device):
+            while len(written) < n_tokens:
+                given = torch.tensor([ids], device=self._device)
+                logits = []
+                for i, network in enumerate(self.networks_):
+                    outputs, states[i] = network.read(given, states[i])
+                    logits.append(network.decode(outputs[0, -1]).double().cpu())
+                log_probability = log_mean_exp(
+                    torch.stack(logits).log_softmax(dim=-1), weights
+                )
+                probability = (log_probability / temperature).softmax(dim=0).numpy()
+                token = int(rng.choice(len(probability), p=probability))
+                if token == END and self.encoder_ is not None:
+                    break
+                written.append(token)
+                ids = [token]
+        if self.encoder_ is None:
+            return np.array(written, dtype=np.int64)
+        return self.encoder_.inverse_transform([written])[0]
+
+
+def _are_ids(X) -> bool:
+    """Tell whether `X` is a stream of ids, not text."""
+    if isinstance(X, str):
+        return False
+    if isinstance(X, list | tuple):
+        return len(X) > 0 and all(isinstance(x, int | np.integer) for x in X)
+    return getattr(getattr(X, "dtype", None), "kind", "") in "iuf"
+
+
+def _check_ids(X, n_tokens: int | None) -> np.ndarray:
+    """Check a stream of ids."""
+    ids = np.asarray(X)
+    if ids.ndim != 1:
+        raise ValueError(
+            f"X must be one stream of ids, an array of 1 dimension, got {ids.ndim}."
+        )
+    if not len(ids):
+        raise ValueError("X has no tokens.")
+    if ids.dtype.kind == "f" or (ids < 0).any():
+        raise ValueError("X must hold ids of tokens: whole numbers from 0 up.")
+    if n_tokens is not None and ids.max() >= n_tokens:
+        raise ValueError(
+            f"X has a token of id {ids.max()}, but the model was fitted on ids below "
+            f"{n_tokens}."
+        )
+    return ids.astype(np.int64)

@@ -1,0 +1,195 @@
+"""What every estimator that searches does, whatever it learns from."""
+
+from __future__ import annotations
+
+from abc import ABCMeta, abstractmethod
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from torch import nn
+
+from sknas.architecture import Architecture
+from sknas.estimators._checkpoint import Checkpoint
+from sknas.estimators._parameters import (
+    DEFAULT_PATIENCE,
+    N_CANDIDATES,
+    resolve_batch_size,
+    resolve_epochs,
+)
+from sknas.estimators._run import FitData, FitRun
+from sknas.estimators._sklearn_callbacks import CallbackSupportMixin, listen
+from sknas.estimators._state import build_net, build_networks, from_state, to_state
+from sknas.search import SearchStrategy
+from sknas.spaces import DataSpec, SearchSpace
+from sknas.training import (
+    Augmentation,
+    Progress,
+    ProgressBars,
+    Recipe,
+    TensorTable,
+    noting_interrupts,
+    private_random_state,
+    single_thread,
+)
+
+RESERVE = 0.05, 0.5  # share and least seconds of time_limit kept for the end of fit
+
+
+class SearchingEstimator(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
+    """Base class of all estimators: the way from tensors to trained networks."""
+
+    @abstractmethod
+    def __init__(self) -> None: ...
+
+    @abstractmethod
+    def _criterion(self) -> nn.Module:
+        """Give the loss."""
+
+    @abstractmethod
+    def _reward(self, attributes: dict):
+        """Give what the search rewards."""
+
+    def _check_reward(self, reward, valid: TensorTable, spec: DataSpec) -> None:
+        """Raise, before anything is trained, where a reward does not suit the data."""
+
+    def _augmentation(self, spec: DataSpec) -> Augmentation | None:
+        """Give what changes the rows of each step at random."""
+        return None
+
+    def _complete(
+        self,
+        *,
+        space: SearchSpace,
+        spec: DataSpec,
+        data: FitData,
+        attributes: dict,
+        random_state: np.random.RandomState,
+        checkpoint: Checkpoint,
+        started: float,
+        strategy: SearchStrategy,
+        given: list[Architecture] | None,
+        goes_on: bool,
+        user_data: tuple,
+    ):
+        """Search and train, once the data are tensors; set the fitted attributes.
+
+        `given` are architectures that make a search needless; `user_data` are X, y and
+        the weights as the user gave them, for scikit-learn's callbacks. For the others
+        see :class:`FitRun`.
+        """
+        device = attributes["_device"]
+        n_phases = 3 if given is None else 1
+        listeners = listen(self, n_phases, *user_data)
+        bars = [ProgressBars()] if self.verbose else []
+        run = FitRun(
+            space=space,
+            spec=spec,
+            data=data,
+            recipe=self._recipe(data, spec, device),
+            attributes=attributes,
+            random_state=random_state,
+            progress=Progress(self._deadline(started), [*bars, *listeners]),
+            callbacks=list(self.callbacks or ()),
+            n_jobs=self.n_jobs,
+            checkpoint=checkpoint,
+        )
+        seed = random_state.randint(np.iinfo(np.int32).max)
+        with (
+            private_random_state(seed, device),
+            single_thread(device),
+            noting_interrupts(run.progress),
+        ):
+            attributes |= self._search_and_train(run, strategy, given, goes_on)
+        attributes["networks_"] = build_networks(attributes)
+        vars(self).update(attributes)
+        self.net_ = build_net(self)
+        for listener in listeners:
+            listener.end(lambda: attributes)
+        if not run.progress.stopped:
+            checkpoint.clear()
+        return self
+
+    def _identity(self) -> dict:
+        """Give the parameters that decide what a fit comes to."""
+        aside = ("callbacks", "checkpoint", "n_jobs", "time_limit", "verbose")
+        parameters = self.get_params(deep=False)
+        return {name: v for name, v in parameters.items() if name not in aside}
+
+    def _deadline(self, started: float) -> float | None:
+        """Give the time at which training must end for `fit` to end in time."""
+        if self.time_limit is None:
+            return None
+        share, least = RESERVE
+        reserve = max(share * self.time_limit, least)
+        return started + max(self.time_limit - reserve, 0.0)
+
+    def _search_and_train(
+        self,
+        run: FitRun,
+        strategy: SearchStrategy,
+        given: list[Architecture] | None,
+        goes_on: bool,
+    ) -> dict:
+        """Run both halves of a fit; give the attributes that they lead to."""
+        found = None
+        if given is None:
+            train, valid = run.data.split(0)
+            n_steps = -(-len(train) // run.recipe.batch_size)
+            auto = self.n_candidates == "auto"
+            reward = self._reward(run.attributes)
+            self._check_reward(reward, valid, run.spec)
+            found = run.search(
+                strategy,
+                reward,
+                resolve_epochs(self.search_epochs, run.spec, "search", n_steps),
+                N_CANDIDATES[run.spec.kind] if auto else self.n_candidates,
+                self.ensemble_size,
+            )
+        weights = self._weights if goes_on else None
+        return run.finish(found, given, self.ensemble_size, weights)
+
+    def _recipe(self, data: FitData, spec: DataSpec, device: str) -> Recipe:
+        """Settle how networks are trained on these data."""
+        train = data.split(0)[0]
+        n_rows = len(train)
+        batch_size = train.batch_rows
+        if batch_size is None:
+            batch_size = resolve_batch_size(self.batch_size, spec.kind, n_rows)
+        patience = self.n_iter_no_change
+        if patience == "auto":
+            patience = DEFAULT_PATIENCE[spec.kind]
+        return Recipe(
+            criterion=self._criterion(),
+            max_epochs=resolve_epochs(
+                self.max_epochs,
+                spec,
+                "training",
+                -(-n_rows // batch_size),
+            ),
+            batch_size=batch_size,
+            lr=self.lr,
+            weight_decay=self.weight_decay,
+            optimizer=self.optimizer,
+            n_iter_no_change=patience if self.early_stopping else None,
+            device=device,
+            lr_schedule=self.lr_schedule,
+            max_gradient_norm=self.max_gradient_norm,
+            augmentation=self._augmentation(spec),
+        )
+
+    # Persistence: numpy arrays and plain Python; see _state.py.
+
+    def _is_fitted(self) -> bool:
+        return hasattr(self, "networks_")
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Whether `fit` was completed."""
+        return self._is_fitted()
+
+    def __getstate__(self):
+        return to_state(super().__getstate__())
+
+    def __setstate__(self, state):
+        super().__setstate__(from_state(state, type(self).__name__))
+        if self._is_fitted():
+            self.net_ = build_net(self)

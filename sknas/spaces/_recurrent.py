@@ -1,0 +1,367 @@
+"""Recurrent cells for series, texts and language models: the space "recurrent"."""
+
+from __future__ import annotations
+
+import json
+
+from torch import nn
+
+from sknas.architecture import Architecture, Decision, Decisions
+from sknas.modules import CellDesign, loose_ends
+from sknas.spaces._base import DataSpec, SearchSpace
+from sknas.spaces._fixed_arc import FixedArcMixin
+from sknas.spaces._recurrent_network import (
+    READOUTS,
+    LanguageNetwork,
+    SequenceNetwork,
+)
+from sknas.spaces._rules import (
+    are_options,
+    check_rules,
+    is_count,
+    is_positive,
+    is_rate,
+)
+
+# in the order of the numbers that the code of each variant has for them
+ACTIVATIONS = {
+    "paper": ("tanh", "relu", "identity", "sigmoid"),
+    "corrected": ("tanh", "relu", "sigmoid", "identity"),
+}
+DAG_NAMES = {"ReLU": "relu"}  # ENAS-pytorch's, where they differ
+LONGEST = 64  # steps that the stem leaves, where stem_stride is "auto"
+HIDDEN_SIZES = {"series": 64, "text": 64, "language": 128}
+
+
+class RecurrentSpace(FixedArcMixin, SearchSpace):
+    """Recurrent cells: the space named "recurrent".
+
+    The recurrent space of ENAS (Pham et al., 2018, sections 2.1 and 3.1). A cell has
+    some nodes. The first reads the input and the last state; each other one reads an
+    earlier node and applies an activation, with a highway connection past it. The mean
+    of the nodes that no other reads is the output and the new state. Every pair of
+    nodes has a matrix of its own, shared by all cells. For series and tokens of text,
+    and for :class:`sknas.NASLanguageModel`.
+
+    Parameters
+    ----------
+    n_nodes : int, default=8
+        Nodes of a cell. The paper has 12.
+
+    variant : {"paper", "corrected"}, default="paper"
+        "corrected" is the cell of the authors' second implementation, `enas_lm`, which
+        replaced the one that they had withdrawn: the first node is always a tanh, and
+        the output is the mean of all nodes but the first.
+
+    activations : tuple of str, default=all four
+        Which activations a node may have: of "tanh", "relu", "identity" and "sigmoid".
+
+    hidden_size : int or "auto", default="auto"
+        Units of a node. "auto" is 64, and 128 in a language model. The paper trains
+        with 748.
+
+    embedding_size : int, default=32
+        Units that a step becomes before the cell. A language model has `hidden_size`,
+        since its output layer shares the matrix.
+
+    final_hidden_size : int or None, default=None
+        `hidden_size` of the networks that are trained once the search is over. None:
+        as in the search.
+
+    stem_stride : int or "auto", default="auto"
+        How many steps become one before the cell, by a convolution. "auto" is the least
+        power of two that leaves no more than 64. A language model has 1.
+
+    readout : {"concat", "max", "mean", "last"}, default="concat"
+        What the output layer reads: the last state, the mean or the maximum of all
+        states, or all three side by side. Not for language models.
+
+    dropout : float, default=0.2
+        Dropout rate of the cell's inputs and outputs. As that of the states, it drops
+        the same units in all steps of a row.
+
+    recurrent_dropout : float, default=0.0
+        Dropout rate of what nodes read of the state and of other nodes.
+
+    max_norm : float or None, default=25.0
+        Norm to which states are scaled down where it is larger, since cells with
+        unbounded activations may explode. How often that was so is in the histories, as
+        "clipped_states". None: never.
+
+    Examples
+    --------
+    >>> from sknas import Architecture, RecurrentSpace
+    >>> space = RecurrentSpace(n_nodes=3)
+    >>> found = Architecture.from_fixed_arc("0 0 1 0 3", space)
+    >>> print(space.describe(found))
+    1 = tanh(input, state), 2 = relu(1), 3 = sigmoid(1); output = mean(2, 3)
+    """
+
+    name = "recurrent"
+
+    _rules = {
+        "n_nodes": ("an integer from 1 up", is_count),
+        "variant": (
+            f"one of {sorted(ACTIVATIONS)}",
+            lambda v: isinstance(v, str) and v in ACTIVATIONS,
+        ),
+        "activations": (
+            f"a tuple of one or more different options of {ACTIVATIONS['paper']}",
+            are_options(ACTIVATIONS["paper"]),
+        ),
+        "hidden_size": (
+            '"auto" or an integer from 1 up',
+            lambda v: v == "auto" if isinstance(v, str) else is_count(v),
+        ),
+        "embedding_size": ("an integer from 1 up", is_count),
+        "final_hidden_size": (
+            "None or an integer from 1 up",
+            lambda v: v is None or is_count(v),
+        ),
+        "stem_stride": (
+            '"auto" or an integer from 1 up',
+            lambda v: v == "auto" if isinstance(v, str) else is_count(v),
+        ),
+        "readout": (
+            f"one of {sorted(READOUTS)}",
+            lambda v: isinstance(v, str) and v in READOUTS,
+        ),
+        "dropout": ("a number from 0 to below 1", is_rate),
+        "recurrent_dropout": ("a number from 0 to below 1", is_rate),
+        "max_norm": (
+            "None or a number above 0",
+            lambda v: v is None or is_positive(v),
+        ),
+    }
+
+    def __init__(
+        self,
+        n_nodes: int = 8,
+        variant: str = "paper",
+        activations: tuple[str, ...] = ACTIVATIONS["paper"],
+        hidden_size: int | str = "auto",
+        embedding_size: int = 32,
+        final_hidden_size: int | None = None,
+        stem_stride: int | str = "auto",
+        readout: str = "concat",
+        dropout: float = 0.2,
+        recurrent_dropout: float = 0.0,
+        max_norm: float | None = 25.0,
+    ) -> None:
+        self.n_nodes = n_nodes
+        self.variant = variant
+        self.activations = activations
+        self.hidden_size = hidden_size
+        self.embedding_size = embedding_size
+        self.final_hidden_size = final_hidden_size
+        self.stem_stride = stem_stride
+        self.readout = readout
+        self.dropout = dropout
+        self.recurrent_dropout = recurrent_dropout
+        self.max_norm = max_norm
+
+    def decisions(self) -> Decisions:
+        """List the decisions: for each node, the one that it reads, and its activation.
+
+        Returns
+        -------
+        decisions : Decisions
+            "previous_k" is the node that node k reads, "activation_k" what it applies.
+            The first node has an activation alone, and none to decide on where
+            `variant` is "corrected".
+        """
+        check_rules(self, self._rules)
+        decisions = []
+        for k in range(1, self.n_nodes + 1):
+            if k > 1:
+                decisions.append(
+                    Decision(f"previous_{k}", tuple(range(1, k)), kind="index", node=k)
+                )
+            if k > 1 or self.variant == "paper":
+                decisions.append(
+                    Decision(f"activation_{k}", tuple(self.activations), node=k)
+                )
+        return Decisions(self.name, decisions)
+
+    def check_data(self, spec: DataSpec) -> None:
+        """Check that the data are sequences; see the base class."""
+        check_rules(self, self._rules)
+        if spec.kind not in ("series", "text", "language"):
+            raise ValueError(
+                'search_space "recurrent" is for sequences: X of 3 dimensions, '
+                "(n_samples, steps, features), or of 2 with n_steps or n_features, or "
+                "ids of tokens, as sknas.preprocessing.TokenEncoder gives them."
+            )
+
+    def design(self, architecture: Architecture) -> CellDesign:
+        """Give the cell of an architecture as the networks build it.
+
+        Parameters
+        ----------
+        architecture : Architecture
+            An architecture of this space.
+
+        Returns
+        -------
+        design : CellDesign
+            What each node reads and applies, and what the output is the mean of.
+        """
+        nodes = range(2, self.n_nodes + 1)
+        previous = tuple(architecture[f"previous_{k}"] for k in nodes)
+        activations = tuple(architecture[f"activation_{k}"] for k in nodes)
+        if self.variant == "paper":
+            first, outputs = architecture["activation_1"], loose_ends(previous)
+        else:
+            first, outputs = "tanh", tuple(nodes) or (1,)
+        return CellDesign(previous, (first, *activations), outputs)
+
+    def _network(
+        self, spec: DataSpec, pairs: list[str], architecture: Architecture | None
+    ) -> nn.Module:
+        hidden_size = self.hidden_size
+        if hidden_size == "auto":
+            hidden_size = HIDDEN_SIZES[spec.kind]
+        options = {
+            "hidden_size": hidden_size,
+            "dropout": self.dropout,
+            "recurrent_dropout": self.recurrent_dropout,
+            "max_norm": self.max_norm,
+        }
+        if spec.predicts_tokens:
+            return LanguageNetwork(spec, pairs, self.design, architecture, **options)
+        stride = self.stem_stride
+        if stride == "auto":
+            stride = 1
+            while -(-spec.sizes[0] // stride) > LONGEST:
+                stride *= 2
+        return SequenceNetwork(
+            spec,
+            pairs,
+            self.design,
+            architecture,
+            embedding_size=self.embedding_size,
+            stem_stride=stride,
+            readout=self.readout,
+            **options,
+        )
+
+    def supernet(self, spec: DataSpec) -> nn.Module:
+        """Build the network that shares its parameters; see the base class."""
+        pairs = ["0_1"]
+        pairs += [f"{i}_{j}" for j in range(2, self.n_nodes + 1) for i in range(1, j)]
+        return self._network(spec, pairs, None)
+
+    def network(self, architecture: Architecture, spec: DataSpec) -> nn.Module:
+        """Build the stand-alone network; see the base class."""
+        return self._network(spec, self.design(architecture).pairs, architecture)
+
+    def _arc_options(self, decision: Decision) -> tuple:
+        if decision.kind == "operation":
+            return ACTIVATIONS[self.variant]
+        return decision.options
+
+    def read_dag(self, text: str) -> Architecture:
+        """Read a cell from a `dag.json` of ENAS-pytorch.
+
+        Parameters
+        ----------
+        text : str
+            The JSON text.
+
+        Returns
+        -------
+        architecture : Architecture
+            The cell, of as many nodes as the space has.
+
+        Raises
+        ------
+        ValueError
+            If the text is no such graph, or is not one of this space.
+        """
+        choices = {}
+        try:
+            for source, targets in json.loads(text).items():
+                for target, name in targets:
+                    if source == "-1":
+                        choices[1] = (None, DAG_NAMES.get(name, name))
+                    elif int(source) >= 0 and name not in ("avg", "h[t]"):
+                        node = int(source) + 1, DAG_NAMES.get(name, name)
+                        choices[int(target) + 1] = node
+        except (AttributeError, TypeError, ValueError) as error:
+            raise ValueError(
+                "dag must be the JSON of a cell as ENAS-pytorch writes it: for each "
+                f"node, a list of [next node, activation]. It is not: {error}"
+            ) from error
+        if sorted(choices) != list(range(1, self.n_nodes + 1)):
+            raise ValueError(
+                f"the dag has {len(choices)} nodes, but the space has n_nodes="
+                f"{self.n_nodes}: give it as many."
+            )
+        options = {}
+        for k, (previous, activation) in sorted(choices.items()):
+            options |= {f"previous_{k}": previous, f"activation_{k}": activation}
+        decisions = self.decisions()
+        names = {decision.name for decision in decisions}
+        if self.variant == "corrected" and options["activation_1"] != "tanh":
+            raise ValueError(
+                f"the dag's first node is {options['activation_1']!r}, but where "
+                'variant is "corrected" it is always "tanh".'
+            )
+        architecture = Architecture(
+            self.name, {name: o for name, o in options.items() if name in names}
+        )
+        decisions.check(architecture)
+        return architecture
+
+    def write_dag(self, architecture: Architecture) -> str:
+        """Write a cell as a `dag.json` of ENAS-pytorch.
+
+        Parameters
+        ----------
+        architecture : Architecture
+            An architecture of this space.
+
+        Returns
+        -------
+        text : str
+            What :meth:`read_dag` reads.
+        """
+        self.decisions().check(architecture)
+        design = self.design(architecture)
+        names = {own: theirs for theirs, own in DAG_NAMES.items()}
+        first, *others = (names.get(a, a) for a in design.activations)
+        dag: dict[str, list] = {"-1": [[0, first]], "-2": [[0, first]]}
+        for k, (previous, name) in enumerate(
+            zip(design.previous, others, strict=True), start=1
+        ):
+            dag.setdefault(str(previous - 1), []).append([k, name])
+        for k in loose_ends(design.previous):
+            dag[str(k - 1)] = [[self.n_nodes, "avg"]]
+        dag[str(self.n_nodes)] = [[self.n_nodes + 1, "h[t]"]]
+        return json.dumps(dag)
+
+    def describe(self, architecture: Architecture) -> str:
+        """Say in words what an architecture is."""
+        design = self.design(architecture)
+        nodes = [f"1 = {design.activations[0]}(input, state)"]
+        nodes += [
+            f"{k} = {activation}({previous})"
+            for k, (previous, activation) in enumerate(
+                zip(design.previous, design.activations[1:], strict=True), start=2
+            )
+        ]
+        outputs = ", ".join(map(str, design.outputs))
+        return f"{', '.join(nodes)}; output = mean({outputs})"
+
+    def graph(self, architecture: Architecture) -> tuple[dict[str, str], list[tuple]]:
+        """Give the cell as a graph: input and last state, nodes, their mean, output."""
+        design = self.design(architecture)
+        nodes = {"input": "input", "state": "last state"}
+        edges = [("input", "node_1"), ("state", "node_1")]
+        for k, activation in enumerate(design.activations, start=1):
+            nodes[f"node_{k}"] = activation
+            if k > 1:
+                edges.append((f"node_{design.previous[k - 2]}", f"node_{k}"))
+        nodes |= {"mean": "mean", "output": "output and new state"}
+        edges += [(f"node_{k}", "mean") for k in design.outputs]
+        return nodes, [*edges, ("mean", "output")]

@@ -1,0 +1,89 @@
+"""A step that is not finite is rolled back, and told of."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.exceptions import ConvergenceWarning
+from small_training import SmallNet, make_recipe, make_table
+from torch import nn
+
+from sknas import NASClassifier, RecurrentSpace
+from sknas.training import train_network
+
+
+class Faulty(SmallNet):
+    """Gives what is not finite, or a gradient that is not, in some passes."""
+
+    may_explode = True
+
+    def __init__(self, passes=(), gradient=False):
+        super().__init__()
+        self.norm = nn.BatchNorm1d(3)
+        self.passes = passes
+        self.gradient = gradient
+
+    def forward(self, numeric):
+        is_faulty = self.training and self.n_passes in self.passes
+        if is_faulty and not self.gradient:
+            numeric = numeric * torch.inf
+        outputs = super().forward(self.norm(numeric))
+        if is_faulty and self.gradient:
+            # the derivative of the square root at 0 is infinite
+            outputs = outputs + (outputs * 0).sqrt()
+        return outputs
+
+
+def train(**options):
+    return train_network(
+        lambda: Faulty(**options),
+        make_table(64, 0),
+        make_table(32, 1),
+        make_recipe(max_epochs=2),
+        seed=0,
+    )
+
+
+@pytest.mark.parametrize("gradient", [False, True])
+def test_such_a_step_leaves_no_trace(gradient):
+    trained = train(passes=(1, 2), gradient=gradient)
+    assert trained.n_rolled_back == 2
+    assert trained.history[0]["rolled_back"] == 2
+    assert "rolled_back" not in trained.history[1]
+    assert all(np.isfinite(value).all() for value in trained.weights.values())
+    assert np.isfinite(trained.score)
+
+
+def test_where_none_is_finite_nothing_is_learnt():
+    trained = train(passes=range(100))
+    first = Faulty().state_dict()
+    assert trained.n_rolled_back == 8
+    assert trained.weights["norm.running_mean"].tolist() == [0, 0, 0]
+    assert trained.weights.keys() == first.keys()
+    assert all(np.isfinite(value).all() for value in trained.weights.values())
+
+
+def test_finite_training_is_not_touched():
+    trained = train()
+    assert trained.n_rolled_back == 0
+    assert not any("rolled_back" in row for row in trained.history)
+
+
+def test_an_estimator_warns_of_it():
+    rng = np.random.RandomState(0)
+    X = rng.normal(size=(40, 6, 1))
+    y = np.arange(40) % 2
+    space = RecurrentSpace(
+        n_nodes=3, hidden_size=4, activations=("identity",), max_norm=None
+    )
+    model = NASClassifier(
+        space,
+        architecture=space.default_architecture(),
+        optimizer="sgd",
+        lr=1e20,
+        max_epochs=3,
+        ensemble_size=1,
+        random_state=0,
+    )
+    with pytest.warns(ConvergenceWarning, match="rolled back.*lower lr"):
+        model.fit(X, y)
+    assert np.isfinite(model.predict_proba(X)).all()
