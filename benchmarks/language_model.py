@@ -6,7 +6,7 @@ FOLDER holds `wikitext2-valid.txt`, tokens separated by blanks. The first 80 % a
 trained on, the next 10 % held back, the last 10 % give the test perplexity. The
 vocabulary is the 5,000 most frequent tokens of the first part. The LSTM has as many
 parameters as the found network, and as much time as search and training took together;
-the published cells have as many parameters, and the found cell's training. All are
+the published cells have as many parameters, and as many epochs as the found one. All are
 trained by the same code, each with its best weights on the held-back text.
 """
 
@@ -124,26 +124,20 @@ def hidden_size_for(n_parameters: int, n_tokens: int, n_matrices: int) -> int:
     return int((root - n_tokens) / (2 * n_matrices))
 
 
-def measure(name, model, fit_on, test) -> tuple[dict, NASLanguageModel]:
+def measure(name, model, fit_on, test) -> dict:
     """Fit a model, and give its row of the table."""
     started = time.perf_counter()
     model.fit(fit_on)
     seconds = time.perf_counter() - started
-    row = {
+    losses = [row["valid_loss"] for row in model.net_.history]
+    return {
         "model": name,
         "test perplexity": model.perplexity(test),
-        "held-back perplexity": float(np.exp(model.net_.history[-1]["valid_loss"]))
-        if len(model.net_.history) == 0
-        else float(
-            np.exp(
-                min(r["valid_loss"] for r in model.net_.history if "valid_loss" in r)
-            )
-        ),
+        "held-back perplexity": float(np.exp(min(losses))),
         "parameters": count_parameters(model),
         "epochs": model.n_iter_,
         "seconds": seconds,
     }
-    return row, model
 
 
 def main() -> None:
@@ -151,42 +145,54 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
-    parser.add_argument("--models", nargs="+", default=["found", "lstm", *CELLS])
+    parser.add_argument("--max-epochs", type=int, default=16)
     arguments = parser.parse_args()
     fit_on, test = read_parts(arguments.folder)
     n_tokens = int(fit_on.max()) + 1
-    common = {"validation_fraction": 1 / 9}
     rows = []
-    n_parameters, seconds = None, None
+
+    def note(name: str, model: NASLanguageModel, seed: int) -> NASLanguageModel:
+        rows.append({"seed": seed, **measure(name, model, fit_on, test)})
+        print(rows[-1], flush=True)
+        return model
+
     for seed in arguments.seeds:
-        common["random_state"] = seed
-
-        def note(name, model, seed=seed):
-            row, model = measure(name, model, fit_on, test)
-            rows.append({"seed": seed, **row})
-            print(rows[-1], flush=True)
-            return row, model
-
-        row, found = note("found", NASLanguageModel(**common))
-        print(found._space.describe(found.architecture_))
-        n_parameters, seconds = row["parameters"], row["seconds"]
-        if "lstm" in arguments.models:
-            space = LSTMSpace(hidden_size_for(n_parameters, n_tokens, 8))
-            note(
-                "lstm",
-                NASLanguageModel(
-                    space,
-                    architecture=space.default_architecture(),
-                    time_limit=seconds,
-                    **common,
-                ),
-            )
+        common = {"validation_fraction": 1 / 9, "random_state": seed}
+        epochs = {"max_epochs": arguments.max_epochs}
+        found = note("found", NASLanguageModel(**common, **epochs), seed)
+        print(RecurrentSpace().describe(found.architecture_))
+        n_parameters, seconds = rows[-1]["parameters"], rows[-1]["seconds"]
+        space = RecurrentSpace(dropout=DROPOUT)
+        default = space.default_architecture()
+        note(
+            "default cell, no search",
+            NASLanguageModel(architecture=default, **common, **epochs),
+            seed,
+        )
+        lstm = LSTMSpace(hidden_size_for(n_parameters, n_tokens, 8))
+        note(
+            "LSTM, the time of search and training",
+            NASLanguageModel(
+                lstm,
+                architecture=lstm.default_architecture(),
+                max_epochs=10_000,
+                n_iter_no_change=10_000,
+                time_limit=seconds,
+                **common,
+            ),
+            seed,
+        )
         for name, (arc, options) in CELLS.items():
-            if name in arguments.models:
-                h = hidden_size_for(n_parameters, n_tokens, 2 * options["n_nodes"] + 2)
-                space = RecurrentSpace(dropout=DROPOUT, hidden_size=h, **options)
-                cell = Architecture.from_fixed_arc(arc, space)
-                note(name, NASLanguageModel(space, architecture=cell, **common))
+            n_units = hidden_size_for(
+                n_parameters, n_tokens, 2 * options["n_nodes"] + 2
+            )
+            space = RecurrentSpace(dropout=DROPOUT, hidden_size=n_units, **options)
+            cell = Architecture.from_fixed_arc(arc, space)
+            note(
+                name,
+                NASLanguageModel(space, architecture=cell, **common, **epochs),
+                seed,
+            )
     table = pd.DataFrame(rows).drop(columns="seed")
     print(table.groupby("model", sort=False).mean().round(2).to_string())
 

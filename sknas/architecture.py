@@ -204,7 +204,7 @@ class Architecture(Mapping):
             What its scripts call a fixed arc: numbers and blanks. Bars between
             layers are passed over.
 
-        space : ConvMacroSpace or ConvMicroSpace
+        space : ConvMacroSpace, ConvMicroSpace or RecurrentSpace
             The space that it belongs to, of the arc's numbers of layers or nodes.
 
         Returns
@@ -231,7 +231,7 @@ class Architecture(Mapping):
 
         Parameters
         ----------
-        space : ConvMacroSpace or ConvMicroSpace
+        space : ConvMacroSpace, ConvMicroSpace or RecurrentSpace
             The space that it belongs to.
 
         Returns

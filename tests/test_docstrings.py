@@ -1,13 +1,14 @@
 import inspect
+import pydoc
 
 import pytest
 
 import sknas
-from sknas import modules, search, spaces, training
+from sknas import modules, preprocessing, search, spaces, training
 
 numpydoc_validate = pytest.importorskip("numpydoc.validate")
 
-INNER_ROOMS = (spaces, search, training, modules)
+INNER_ROOMS = (preprocessing, spaces, search, training, modules)
 
 # GL01 and GL02: where a docstring's text begins and ends; RT02: names of returned
 # values; further sections are up to the author
@@ -22,7 +23,7 @@ def is_documented_method(value):
 def public_objects():
     """Give the address of each class, function and method that users meet."""
     addresses = {}
-    for module in (sknas,):
+    for module in (sknas, preprocessing):
         for name in module.__all__:
             value = getattr(module, name)
             if not (inspect.isclass(value) or inspect.isfunction(value)):
@@ -40,10 +41,11 @@ def public_objects():
 
 def inherits_its_interface(address):
     """Whether a base class tells what goes into and comes out of a method."""
-    parts = address.split(".")[1:]
-    if len(parts) == 1:
+    owner_address, name = address.rsplit(".", 1)
+    owner = pydoc.locate(owner_address)
+    if not inspect.isclass(owner):
         return False
-    return any(parts[1] in vars(base) for base in getattr(sknas, parts[0]).__mro__[1:])
+    return any(name in vars(base) for base in owner.__mro__[1:])
 
 
 @pytest.mark.parametrize("address", public_objects())

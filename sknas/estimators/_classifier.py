@@ -32,17 +32,19 @@ class NASClassifier(ClassifierMixin, BaseNAS):
     and their probabilities are averaged.
 
     Numbers may be of any scale, values may be missing, and columns of strings,
-    booleans and categories are taken as they are: nothing needs preprocessing. Images
-    and signals are taken too, and get convolutional networks.
+    booleans and categories are taken as they are: nothing needs preprocessing. Images,
+    time series and tokens of text are taken too, and get convolutional or recurrent
+    networks.
 
     Parameters
     ----------
-    search_space : {"auto", "tabular", "conv-macro", "conv-micro"} or SearchSpace, \
-default="auto"
+    search_space : {"auto", "tabular", "conv-macro", "conv-micro", "recurrent", \
+"sequence"} or SearchSpace, default="auto"
         What can be built. "auto" chooses by the shape of `X`: "tabular" for tables, see
-        :class:`sknas.TabularSpace`; "conv-macro" for images and signals, in a size that
-        suits theirs, see :class:`sknas.ConvMacroSpace`. :class:`sknas.ConvMicroSpace`
-        is the other one for images.
+        :class:`sknas.TabularSpace`; "conv-macro" for images, in a size that suits
+        theirs, see :class:`sknas.ConvMacroSpace`, beside which there is
+        :class:`sknas.ConvMicroSpace`; and for series and texts "sequence",
+        :class:`sknas.SequenceSpace`, which has convolutional and recurrent networks.
 
     strategy : {"enas", "random"} or SearchStrategy, default="enas"
         How it is searched, see :class:`sknas.ENAS` and :class:`sknas.RandomSearch`.
@@ -54,11 +56,12 @@ default="auto"
 
     search_epochs : int or "auto", default="auto"
         Epochs of the shared parameters. "auto" is 20, fewer where an epoch has
-        more than 75 batches; for images it is 12 of small ones, down to 4.
+        more than 75 batches; for images and texts it is 12 of small ones, and for
+        series 40, down to 4.
 
     n_candidates : int or "auto", default="auto"
         How many architectures the strategy proposes in the end, to be ranked on all
-        held-back rows. "auto" is 48, and 12 for images.
+        held-back rows. "auto" is 48, and 12 for images, series and texts.
 
     ensemble_size : int, default=4
         How many networks are trained and averaged. The first, the third and so on
@@ -68,12 +71,14 @@ default="auto"
 
     max_epochs : int or "auto", default="auto"
         Most epochs for which a found network is trained. "auto" is 100, fewer where
-        an epoch has more than 40 steps; for images it is 40 of small ones, down to 8.
+        an epoch has more than 40 steps; for images and texts it is 40 of small ones,
+        and for series 100, down to 8.
 
     batch_size : int or "auto", default="auto"
         Rows in a step. "auto" is 32 under 800 rows, 64 under 2,000, 128 under
-        20,000, 256 under 100,000 and 512 above; for images it is 32, 64, 64, 128 and
-        256. The shared parameters take up to twice as many.
+        20,000, 256 under 100,000 and 512 above; for images and texts it is 32, 64, 64,
+        128 and 256, and for series half of that under 2,000. The shared parameters take
+        up to twice as many.
 
     lr : float, default=0.003
         Learning rate at the start; it warms up for 20 steps and then falls with the
@@ -95,11 +100,12 @@ default="auto"
         Norm to which the gradient of each step is clipped. The paper has 5.
 
     augmentation : "auto", tuple or None, default="auto"
-        How images are changed at random in each step of training, one after the
-        other: "affine" shifts, scales and turns them a little; "crop" shifts them by
+        How images and series are changed at random in each step of training, one after
+        the other: "affine" shifts, scales and turns images a little; "crop" shifts by
         up to an eighth; "flip" mirrors every other one; "cutout" blanks out a square;
         a callable takes and gives a float tensor of shape (n_rows, n_channels, height,
-        width). "auto" is ("affine",) for images, and nothing for tables and signals.
+        width), or (n_rows, n_features, n_steps). "auto" is ("affine",) for images,
+        ("crop",) for series, and nothing for tables and texts.
         Images that a mirror would make something else, as digits, must not be flipped.
 
     image_shape : tuple of three int or None, default=None
@@ -205,7 +211,8 @@ default="auto"
         Epochs for which the best network was trained.
 
     n_features_in_ : int
-        Number of columns seen in `fit`; of images, the number of values of each.
+        Number of columns seen in `fit`; of images and series, the number of values of
+        each.
 
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Their names, if `X` had names that are all strings.
@@ -318,9 +325,11 @@ default="auto"
             are not all numbers. Missing values may stay.
 
             Or images, of bytes or of numbers of any scale: (n_samples, channels,
-            height, width), or grey ones (n_samples, height, width). Or signals,
-            (n_samples, steps, features); what has as many steps as features, or is of
-            bytes, is taken for images, and so is all with `image_shape`.
+            height, width), or grey ones (n_samples, height, width). Or series,
+            (n_samples, steps, features), where NaN is missing, or follows the end of a
+            series that is shorter than others; what has as many steps as features, or
+            is of bytes, is taken for images, unless `n_features` is set. Or ids of
+            tokens, as :class:`sknas.preprocessing.TokenEncoder` gives them.
 
         y : array-like of shape (n_samples,)
             The labels.
@@ -341,7 +350,7 @@ default="auto"
         Parameters
         ----------
         X : {array-like, DataFrame} of shape (n_samples, n_features) or (n_samples, ...)
-            The table, images or signals, as in `fit`.
+            The table, images, series or tokens, as in `fit`.
 
         Returns
         -------
@@ -357,7 +366,7 @@ default="auto"
         Parameters
         ----------
         X : {array-like, DataFrame} of shape (n_samples, n_features) or (n_samples, ...)
-            The table, images or signals, as in `fit`.
+            The table, images, series or tokens, as in `fit`.
 
         Returns
         -------
@@ -372,7 +381,7 @@ default="auto"
         Parameters
         ----------
         X : {array-like, DataFrame} of shape (n_samples, n_features) or (n_samples, ...)
-            The table, images or signals, as in `fit`.
+            The table, images, series or tokens, as in `fit`.
 
         Returns
         -------

@@ -84,7 +84,7 @@ class NASLanguageModel(SearchingEstimator):
     n_steps : int, default=35
         Tokens after which gradients are cut off; states are carried on.
 
-    lr : float, default=0.003
+    lr : float, default=0.006
         Learning rate at the start; it warms up for 20 steps and then falls with the
         square root of what is left of the training.
 
@@ -97,8 +97,8 @@ class NASLanguageModel(SearchingEstimator):
     lr_schedule : {"sqrt", "cosine", "cosine_restarts", "constant"}, default="sqrt"
         How the learning rate falls; see :class:`sknas.NASClassifier`.
 
-    max_gradient_norm : float or None, default=1.0
-        Norm to which the gradient of each step is clipped. The paper has 0.25.
+    max_gradient_norm : float or None, default=0.25
+        Norm to which the gradient of each step is clipped, as in the paper.
 
     validation_fraction : float, default=0.1
         About which part of the text is held back, at its end, to judge cells and to
@@ -215,11 +215,11 @@ class NASLanguageModel(SearchingEstimator):
         max_epochs: int | str = "auto",
         batch_size: int = 32,
         n_steps: int = 35,
-        lr: float = 0.003,
+        lr: float = 0.006,
         weight_decay: float = 0.01,
         optimizer: str = "adamw",
         lr_schedule: str = "sqrt",
-        max_gradient_norm: float | None = 1.0,
+        max_gradient_norm: float | None = 0.25,
         validation_fraction: float = 0.1,
         early_stopping: bool = True,
         n_iter_no_change: int | str = "auto",

@@ -315,7 +315,7 @@ DEFAULT_BATCH_SIZES = {
     "table": {800: 32, 2_000: 64, 20_000: 128, 100_000: 256, math.inf: 512},
     "image": {800: 32, 20_000: 64, 100_000: 128, math.inf: 256},
     "series": {800: 16, 2_000: 32, 20_000: 64, 100_000: 128, math.inf: 256},
-    "text": {800: 32, 20_000: 64, 100_000: 128, math.inf: 256},
+    "text": {800: 16, 2_000: 32, 20_000: 64, 100_000: 128, math.inf: 256},
 }
 
 
@@ -335,7 +335,7 @@ DEFAULT_EPOCHS = {
     "table": {"search": (20, 3, 1_500), "training": (100, 3, 4_000)},
     "image": {"search": (12, 4, 160), "training": (40, 8, 240)},
     "series": {"search": (40, 4, 400), "training": (100, 8, 1_000)},
-    "text": {"search": (12, 4, 160), "training": (40, 8, 240)},
+    "text": {"search": (20, 4, 200), "training": (60, 8, 600)},
     "language": {"search": (8, 2, 1_000), "training": (40, 3, 4_000)},
 }
 PLACES = 256  # pixels, or steps, for which these hold; smaller images get more

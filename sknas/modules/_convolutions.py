@@ -1,6 +1,6 @@
-"""Convolutions, pooling and normalization, of signals and of images alike.
+"""Convolutions, pooling and normalization, of series and of images alike.
 
-Tensors have the shape (n_rows, n_channels, ...), with one more axis for signals (their
+Tensors have the shape (n_rows, n_channels, ...), with one more axis for series (their
 steps) and two for images (height and width).
 """
 
@@ -30,7 +30,7 @@ class _OneValueMixin:
 
 
 class BatchNorm1d(_OneValueMixin, nn.BatchNorm1d):
-    """Batch normalization of signals."""
+    """Batch normalization of series."""
 
 
 class BatchNorm2d(_OneValueMixin, nn.BatchNorm2d):
@@ -96,7 +96,7 @@ class Projection(nn.Module):
     Parameters
     ----------
     n_dimensions : {1, 2}
-        Of signals, or of images.
+        Of series, or of images.
 
     sources : mapping of str to int
         Number of channels of each tensor that there may be.
@@ -164,7 +164,7 @@ class Halving(Projection):
     Parameters
     ----------
     n_dimensions : {1, 2}
-        Of signals, or of images.
+        Of series, or of images.
 
     n_inputs, n_outputs : int
         Numbers of channels; the latter even.

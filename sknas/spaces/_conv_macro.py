@@ -100,7 +100,7 @@ class MacroNetwork(ConvNetwork):
         embedding_size: int,
         architecture: Architecture | None = None,
     ) -> None:
-        super().__init__(spec, architecture, embedding_size)
+        super().__init__(spec, architecture, embedding_size, dropout)
         n_layers, n_dimensions = len(operations), self.n_dimensions
         distance = n_layers // (n_reductions + 1)
         reduced = [i * distance for i in range(1, n_reductions + 1)]
@@ -158,7 +158,7 @@ class ConvMacroSpace(ConvSpace):
 
     The macro space of ENAS (Pham et al., 2018, section 2.3): each layer has one of six
     operations, and for each earlier layer but the last a yes or no to a skip
-    connection. For images, and with convolutions along the steps for signals.
+    connection. For images, and with convolutions along the steps for series.
 
     Parameters
     ----------

@@ -18,7 +18,7 @@ class ConvMicroSpace(ConvSpace):
     reduction cell that halves the size. The nodes of a cell each apply two operations
     to the outputs of two earlier nodes and add the results; nodes 0 and 1 are the
     outputs of the two cells before. What no node reads is the cell's output. For
-    images, and with convolutions along the steps for signals.
+    images, and with convolutions along the steps for series.
 
     Parameters
     ----------

@@ -204,7 +204,7 @@ class MicroNetwork(ConvNetwork):
         auxiliary_weight: float,
         embedding_size: int,
     ) -> None:
-        super().__init__(spec, architecture, embedding_size)
+        super().__init__(spec, architecture, embedding_size, dropout)
         self.auxiliary_weight = auxiliary_weight
         distance = n_cells // (n_reductions + 1)
         reduced = [i * distance + i - 1 for i in range(1, n_reductions + 1)]
@@ -271,7 +271,7 @@ class AuxiliaryHead(nn.Module):
     Parameters
     ----------
     n_dimensions : {1, 2}
-        Of signals, or of images.
+        Of series, or of images.
 
     sources : mapping of str to int
         Channels of each tensor that it reads.

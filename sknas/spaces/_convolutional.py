@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from sknas.architecture import Architecture
 from sknas.modules import BATCH_NORMS, batch_norm, convolution
 from sknas.spaces._base import DataSpec, SearchSpace
-from sknas.spaces._entry import Entry
+from sknas.spaces._entry import Entry, TokenCounts
 from sknas.spaces._fixed_arc import FixedArcMixin
 from sknas.spaces._rules import check_rules, is_count, is_rate
 
@@ -21,7 +21,7 @@ CALIBRATION_ROWS = 64  # that an architecture's normalization is estimated on
 
 
 class ConvNetwork(nn.Module):
-    """A network of images or signals: of one architecture, or shared by many.
+    """A network of images or series: of one architecture, or shared by many.
 
     One class serves as both. It holds the modules of all the options that it is built
     with; those of a single architecture make the stand-alone network, and its
@@ -37,14 +37,24 @@ class ConvNetwork(nn.Module):
 
     embedding_size : int
         Numbers that each token of a text becomes.
+
+    dropout : float
+        Rate at which tokens of a text do not count.
     """
 
     def __init__(
-        self, spec: DataSpec, architecture: Architecture | None, embedding_size: int
+        self,
+        spec: DataSpec,
+        architecture: Architecture | None,
+        embedding_size: int,
+        dropout: float,
     ) -> None:
         super().__init__()
         self.architecture = architecture
         self.entry = Entry(spec, embedding_size)
+        self.counts = None
+        if self.entry.reads_tokens:
+            self.counts = TokenCounts(spec.n_tokens, spec.n_outputs, dropout)
         self.n_dimensions = len(spec.sizes)
         self._calibration: list[Tensor] = []
         self._calibrated: Architecture | None = None
@@ -76,7 +86,8 @@ class ConvNetwork(nn.Module):
             x, present = self.entry(inputs)
             if self.n_dimensions == 2:  # quicker, pooling most of all
                 x = x.contiguous(memory_format=torch.channels_last)
-            return self.answer(x, architecture, present).float()
+            outputs = self.answer(x, architecture, present).float()
+        return outputs if self.counts is None else outputs + self.counts(inputs)
 
     @abstractmethod
     def answer(

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from sknas.spaces._base import DataSpec
+
+COUNT_SCALE = 4.0  # so that weights need not grow far
 
 
 class Entry(nn.Module):
@@ -71,3 +74,34 @@ def _before_end(given: Tensor) -> Tensor:
     present = given.flip(-1).cummax(-1).values.flip(-1)
     present[..., 0] = True
     return present
+
+
+class TokenCounts(nn.Module):
+    """A linear model of how often each token comes, beside a network.
+
+    What says most of a short or a rare text are single words, which a linear model
+    learns from fewer texts than a network does.
+
+    Parameters
+    ----------
+    n_tokens, n_outputs : int
+        How many ids there are, and how many outputs.
+
+    dropout : float
+        Rate at which tokens are passed over while training.
+    """
+
+    def __init__(self, n_tokens: int, n_outputs: int, dropout: float) -> None:
+        super().__init__()
+        self.weight = nn.Embedding(n_tokens, n_outputs)
+        nn.init.zeros_(self.weight.weight)
+        self.dropout = dropout
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Give outputs (..., n_outputs) of ids (..., n_steps)."""
+        counted = (tokens != 0).to(self.weight.weight.dtype)
+        counted = F.dropout(counted, self.dropout, self.training)
+        length = (tokens != 0).sum(dim=-1, keepdim=True).clamp(min=1)
+        # as counts of unit norm, if all tokens of a text are different
+        counted = COUNT_SCALE * counted / length.sqrt()
+        return (self.weight(tokens) * counted.unsqueeze(-1)).sum(dim=-2)

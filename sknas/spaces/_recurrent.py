@@ -183,6 +183,23 @@ class RecurrentSpace(FixedArcMixin, SearchSpace):
                 )
         return Decisions(self.name, decisions)
 
+    def default_architecture(self) -> Architecture:
+        """Give a shallow cell: all nodes read the first, with all activations in turn.
+
+        Returns
+        -------
+        architecture : Architecture
+            The cell.
+        """
+        choices = {}
+        for decision in self.decisions():
+            if decision.kind == "index":
+                choices[decision.name] = 1
+            else:
+                turn = (decision.node - 1) % len(decision.options)
+                choices[decision.name] = decision.options[turn]
+        return Architecture(self.name, choices)
+
     def check_data(self, spec: DataSpec) -> None:
         """Check that the data are sequences; see the base class."""
         check_rules(self, self._rules)

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from sknas.architecture import Architecture
 from sknas.modules import CellDesign, RecurrentCell
 from sknas.spaces._base import DataSpec
-from sknas.spaces._entry import Entry
+from sknas.spaces._entry import Entry, TokenCounts
 
 READOUTS = ("concat", "max", "mean", "last")
 LOGIT_VALUES = 2**22  # logits of tokens in one piece, where no gradient is needed
@@ -183,6 +183,9 @@ class SequenceNetwork(RecurrentNetwork):
             stride=stem_stride,
             padding=stem_stride - 1,
         )
+        self.counts = None
+        if self.entry.reads_tokens:
+            self.counts = TokenCounts(spec.n_tokens, spec.n_outputs, self.dropout)
         n_readouts = 3 if readout == "concat" else 1
         self.head = nn.Linear(n_readouts * hidden_size, spec.n_outputs)
 
@@ -207,6 +210,8 @@ class SequenceNetwork(RecurrentNetwork):
         outputs = self.head(
             F.dropout(self.read(states, present), self.dropout, self.training)
         )
+        if self.counts is not None:
+            outputs = outputs + self.counts(inputs)
         return outputs[0] if architectures is None else outputs
 
     def read(self, states: Tensor, present: Tensor) -> Tensor:

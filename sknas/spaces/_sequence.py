@@ -94,7 +94,13 @@ class SequenceSpace(SearchSpace):
         self.recurrent = recurrent
 
     def families(self) -> dict[str, SearchSpace]:
-        """Give the spaces of the two families, by their names."""
+        """Give the spaces of the two families.
+
+        Returns
+        -------
+        families : dict of str to SearchSpace
+            The spaces, by their names.
+        """
         for name in ("conv", "recurrent"):
             value = getattr(self, name)
             if value is not None and not isinstance(value, SearchSpace):

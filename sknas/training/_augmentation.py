@@ -33,7 +33,7 @@ def crop(image: Tensor) -> Tensor:
 
 
 def flip(image: Tensor) -> Tensor:
-    """Mirror every other image left to right; signals, along their steps."""
+    """Mirror every other image left to right; series, along their steps."""
     chosen = torch.rand(len(image), *[1] * (image.ndim - 1), device=image.device) < 0.5
     return torch.where(chosen, image.flip(-1), image)
 

@@ -158,7 +158,8 @@ class TestLanguageNetwork:
 
     def test_states_are_carried_on_in_training(self):
         space, spec = SPACES["recurrent"], SPECS["language"]
-        network = space.network(space.default_architecture(), spec).train()
+        supernet = make_supernet(space, spec).train()
+        network = stand_alone(space, spec, supernet, space.default_architecture())
         inputs = make_inputs("language")
         first, second = (
             {key: value[:, part] for key, value in inputs.items()}
