@@ -6,8 +6,8 @@ FOLDER holds `wikitext2-valid.txt`, tokens separated by blanks. The first 80 % a
 trained on, the next 10 % held back, the last 10 % give the test perplexity. The
 vocabulary is the 5,000 most frequent tokens of the first part. The LSTM has as many
 parameters as the found network, and as much time as search and training took together;
-the published cells have as many parameters, and as many epochs as the found one. All are
-trained by the same code, each with its best weights on the held-back text.
+the published cells have as many parameters, and as many epochs as the found one. All
+are trained by the same code, each with its best weights on the held-back text.
 """
 
 from __future__ import annotations

@@ -26,26 +26,26 @@ def data_kind(X, estimator) -> str:
         return "series"
     if estimator.n_tokens is not None or isinstance(X, TokenIds):
         return "text"
-    shape, kind = _shape_and_kind(X)
+    shape, dtype = _shape_and_dtype(X)
     if len(shape) < 3:
         return "table"
     # as many steps as features are taken for an image
-    is_image = len(shape) > 3 or shape[1] == shape[2] or kind == "u"
+    is_image = len(shape) > 3 or shape[1] == shape[2] or dtype == np.uint8
     return "image" if is_image else "series"
 
 
-def _shape_and_kind(X) -> tuple[tuple[int, ...], str]:
-    """Give the shape, as far as the first rows tell it, and the kind of the dtype."""
+def _shape_and_dtype(X) -> tuple[tuple[int, ...], object]:
+    """Give the shape, as far as the first rows tell it, and the dtype, if any."""
     shape = []
     while isinstance(X, list | tuple) and len(X):
         shape.append(len(X))
         X = X[0]
     own = tuple(getattr(X, "shape", ()))
-    kind = getattr(getattr(X, "dtype", None), "kind", "")
-    if len(own) == 1 and kind == "O" and len(X):  # an array of arrays
+    dtype = getattr(X, "dtype", None)
+    if len(own) == 1 and getattr(dtype, "kind", "") == "O" and len(X):  # of arrays
         first = np.asarray(X[0])
-        own, kind = (*own, *first.shape), first.dtype.kind
-    return (*shape, *own), kind
+        own, dtype = (*own, *first.shape), first.dtype
+    return (*shape, *own), dtype
 
 
 def read_rows(X, kind: str, fitted, estimator) -> Images | Tokens:

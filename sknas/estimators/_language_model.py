@@ -6,7 +6,6 @@ import os
 import time
 
 import numpy as np
-import torch
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
@@ -14,6 +13,7 @@ from torch import nn
 
 from sknas.architecture import Architecture
 from sknas.estimators._checkpoint import Checkpoint
+from sknas.estimators._language_ensemble import LanguageEnsemble
 from sknas.estimators._parameters import (
     check_parameters,
     resolve_architectures,
@@ -23,14 +23,18 @@ from sknas.estimators._parameters import (
 )
 from sknas.estimators._searching import SearchingEstimator
 from sknas.estimators._sklearn_callbacks import with_callbacks
-from sknas.estimators._streams import END, LanguageReader, StreamData
+from sknas.estimators._streams import (
+    END,
+    LanguageReader,
+    StreamData,
+    are_ids,
+    check_ids,
+)
 from sknas.preprocessing import TokenEncoder
 from sknas.search import InversePerplexity, SearchStrategy
 from sknas.spaces import SearchSpace
-from sknas.training import TokenLoss, log_mean_exp, single_thread
+from sknas.training import TokenLoss, single_thread
 
-READ_STEPS = 512  # of a document, in one piece
-READ_ROWS = 32  # documents side by side
 LEAST_TOKENS = 20
 
 
@@ -351,8 +355,8 @@ class NASLanguageModel(SearchingEstimator):
 
     def _read_vocabulary(self, X) -> LanguageReader:
         """Find out which tokens there are."""
-        if _are_ids(X):
-            ids = _check_ids(X, None)
+        if are_ids(X):
+            ids = check_ids(X, None)
             return LanguageReader(None, int(ids.max()) + 1)
         if self.encoder is None:
             encoder = TokenEncoder(
@@ -365,8 +369,8 @@ class NASLanguageModel(SearchingEstimator):
 
     def _streams(self, X, reader: LanguageReader) -> list[np.ndarray]:
         """Give the tokens of each document, its end included, or of the one stream."""
-        if _are_ids(X):
-            return [_check_ids(X, reader.n_tokens)]
+        if are_ids(X):
+            return [check_ids(X, reader.n_tokens)]
         if reader.encoder is None:
             raise ValueError(
                 "X is text, but the model was fitted on ids of tokens: give X as these."
@@ -381,7 +385,6 @@ class NASLanguageModel(SearchingEstimator):
     def _reward(self, attributes: dict):
         return InversePerplexity(self._criterion())
 
-    @torch.no_grad()
     def log_likelihood(self, X) -> list[np.ndarray]:
         """Give the log-probability of each token, by those before it.
 
@@ -398,36 +401,11 @@ class NASLanguageModel(SearchingEstimator):
         """
         check_is_fitted(self)
         streams = self._streams(X, self._encoder)
-        order = sorted(range(len(streams)), key=lambda i: len(streams[i]))
-        results: list[np.ndarray | None] = [None] * len(streams)
         with single_thread(self._device):
-            for first in range(0, len(order), READ_ROWS):
-                places = order[first : first + READ_ROWS]
-                answers = self._read_together([streams[i] for i in places])
-                for i, answer in zip(places, answers, strict=True):
-                    results[i] = answer[: len(streams[i])]
-        return results
+            return self._ensemble().log_likelihoods(streams)
 
-    def _read_together(self, streams: list[np.ndarray]) -> np.ndarray:
-        """Give the log-probabilities of streams, filled up to the longest."""
-        length = max(map(len, streams))
-        tokens = np.full((len(streams), length + 1), END)
-        for row, ids in zip(tokens, streams, strict=True):
-            row[1 : len(ids) + 1] = ids
-        tokens = torch.from_numpy(tokens).to(self._device)
-        parts = []
-        states = [None] * len(self.networks_)
-        weights = torch.from_numpy(self.ensemble_weights_)
-        for first in range(0, length, READ_STEPS):
-            given = tokens[:, first : first + READ_STEPS]
-            aim = tokens[:, first + 1 : first + READ_STEPS + 1]
-            given = given[:, : aim.shape[1]]
-            answers = []
-            for i, network in enumerate(self.networks_):
-                outputs, states[i] = network.read(given, states[i])
-                answers.append(network.log_likelihood(outputs, aim).double().cpu())
-            parts.append(log_mean_exp(torch.stack(answers), weights))
-        return torch.cat(parts, dim=1).numpy() if parts else np.empty(tokens.shape)
+    def _ensemble(self) -> LanguageEnsemble:
+        return LanguageEnsemble(self.networks_, self.ensemble_weights_, self._device)
 
     def perplexity(self, X) -> float:
         """Give the perplexity of texts: the lower, the less they surprise.
@@ -466,7 +444,6 @@ class NASLanguageModel(SearchingEstimator):
             raise ValueError("X has no tokens.")
         return float(values.mean())
 
-    @torch.no_grad()
     def sample(
         self,
         n_tokens: int = 50,
@@ -507,53 +484,9 @@ class NASLanguageModel(SearchingEstimator):
         ids = [END]
         if prefix is not None and len(prefix):
             ids += self._streams(prefix, self._encoder)[0].tolist()
-        weights = torch.from_numpy(self.ensemble_weights_)
-        states = [None] * len(self.networks_)
-        written: list[int] = []
+        end = None if self.encoder_ is None else END
         with single_thread(self._device):
-            while len(written) < n_tokens:
-                given = torch.tensor([ids], device=self._device)
-                logits = []
-                for i, network in enumerate(self.networks_):
-                    outputs, states[i] = network.read(given, states[i])
-                    logits.append(network.decode(outputs[0, -1]).double().cpu())
-                log_probability = log_mean_exp(
-                    torch.stack(logits).log_softmax(dim=-1), weights
-                )
-                probability = (log_probability / temperature).softmax(dim=0).numpy()
-                token = int(rng.choice(len(probability), p=probability))
-                if token == END and self.encoder_ is not None:
-                    break
-                written.append(token)
-                ids = [token]
+            written = self._ensemble().write(ids, n_tokens, temperature, rng, end)
         if self.encoder_ is None:
             return np.array(written, dtype=np.int64)
         return self.encoder_.inverse_transform([written])[0]
-
-
-def _are_ids(X) -> bool:
-    """Tell whether `X` is a stream of ids, not text."""
-    if isinstance(X, str):
-        return False
-    if isinstance(X, list | tuple):
-        return len(X) > 0 and all(isinstance(x, int | np.integer) for x in X)
-    return getattr(getattr(X, "dtype", None), "kind", "") in "iuf"
-
-
-def _check_ids(X, n_tokens: int | None) -> np.ndarray:
-    """Check a stream of ids."""
-    ids = np.asarray(X)
-    if ids.ndim != 1:
-        raise ValueError(
-            f"X must be one stream of ids, an array of 1 dimension, got {ids.ndim}."
-        )
-    if not len(ids):
-        raise ValueError("X has no tokens.")
-    if ids.dtype.kind == "f" or (ids < 0).any():
-        raise ValueError("X must hold ids of tokens: whole numbers from 0 up.")
-    if n_tokens is not None and ids.max() >= n_tokens:
-        raise ValueError(
-            f"X has a token of id {ids.max()}, but the model was fitted on ids below "
-            f"{n_tokens}."
-        )
-    return ids.astype(np.int64)

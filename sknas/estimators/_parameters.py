@@ -213,6 +213,13 @@ def check_parameters(estimator) -> None:
             f"The 'quantile' parameter of {type(estimator).__name__} must be set, to a "
             'number between 0 and 1, where loss="quantile".'
         )
+    kinds = [("image_shape",), ("n_steps", "n_features"), ("n_tokens",)]
+    given = [names for names in kinds if any(parameters.get(n) for n in names)]
+    if "image_shape" in parameters and len(given) > 1:
+        raise ValueError(
+            f"The {given[0][0]!r} and {given[1][0]!r} parameters of "
+            f"{type(estimator).__name__} say that X is different things: set one."
+        )
     class_weight = parameters.get("class_weight")
     if isinstance(class_weight, dict):
         for label, weight in class_weight.items():

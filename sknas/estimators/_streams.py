@@ -118,6 +118,34 @@ def _pair_up(ids: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, np.nda
     return tokens, next_tokens, (np.arange(size) < len(ids)).astype(np.float32)
 
 
+def are_ids(X) -> bool:
+    """Tell whether `X` is a stream of ids, not text."""
+    if isinstance(X, str):
+        return False
+    if isinstance(X, list | tuple):
+        return len(X) > 0 and all(isinstance(x, int | np.integer) for x in X)
+    return getattr(getattr(X, "dtype", None), "kind", "") in "iuf"
+
+
+def check_ids(X, n_tokens: int | None) -> np.ndarray:
+    """Check a stream of ids."""
+    ids = np.asarray(X)
+    if ids.ndim != 1:
+        raise ValueError(
+            f"X must be one stream of ids, an array of 1 dimension, got {ids.ndim}."
+        )
+    if not len(ids):
+        raise ValueError("X has no tokens.")
+    if ids.dtype.kind == "f" or (ids < 0).any():
+        raise ValueError("X must hold ids of tokens: whole numbers from 0 up.")
+    if n_tokens is not None and ids.max() >= n_tokens:
+        raise ValueError(
+            f"X has a token of id {ids.max()}, but the model was fitted on ids below "
+            f"{n_tokens}."
+        )
+    return ids.astype(np.int64)
+
+
 @dataclass
 class LanguageReader:
     """Turns documents, or a stream, into ids.

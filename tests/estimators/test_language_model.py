@@ -237,6 +237,14 @@ class TestContract:
         NASLanguageModel(**quick, callbacks=[Count()]).fit(make_documents())
         assert Count.n_epochs >= quick["search_epochs"] + quick["max_epochs"]
 
+    def test_scikit_learns_callbacks(self, quick, capsys):
+        callback = pytest.importorskip("sklearn.callback")
+        documents = make_documents()
+        expected = NASLanguageModel(**quick).fit(documents).score(documents)
+        model = NASLanguageModel(**quick).set_callbacks(callback.ProgressBar())
+        assert model.fit(documents).score(documents) == expected
+        assert "NASLanguageModel - search" in capsys.readouterr().out
+
     def test_checkpoint(self, quick, tmp_path):
         documents = make_documents()
         expected = NASLanguageModel(**quick).fit(documents)

@@ -178,6 +178,13 @@ class TestSeries:
             with pytest.raises(ValueError, match="sequences"):
                 NASClassifier(**(quick | {"search_space": space})).fit(X, y)
 
+    def test_one_kind_of_data_at_a_time(self, quick):
+        X, y = make_series(10)
+        with pytest.raises(ValueError, match="'image_shape' and 'n_steps'"):
+            NASClassifier(**quick, image_shape=(1, 4, 4), n_steps=4).fit(X, y)
+        with pytest.raises(ValueError, match="'n_steps' and 'n_tokens'"):
+            NASClassifier(**quick, n_features=2, n_tokens=4).fit(X, y)
+
     def test_augmentation_is_for_series(self, quick):
         X, y = make_series(20)
         with pytest.raises(ValueError, match="affine"):
