@@ -129,7 +129,8 @@ def measure(name, model, fit_on, test) -> dict:
     started = time.perf_counter()
     model.fit(fit_on)
     seconds = time.perf_counter() - started
-    losses = [row["valid_loss"] for row in model.net_.history]
+    # the last epoch may have been cut off
+    losses = [row["valid_loss"] for row in model.net_.history if "valid_loss" in row]
     return {
         "model": name,
         "test perplexity": model.perplexity(test),

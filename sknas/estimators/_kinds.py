@@ -27,6 +27,12 @@ def data_kind(X, estimator) -> str:
     if estimator.n_tokens is not None or isinstance(X, TokenIds):
         return "text"
     shape, dtype = _shape_and_dtype(X)
+    if len(shape) == 1 and isinstance(next(iter(X), None), str):
+        raise ValueError(
+            f"X is text, which {type(estimator).__name__} reads as ids of tokens: "
+            "make_pipeline(TokenEncoder(), ...) turns it into these, with "
+            "sknas.preprocessing.TokenEncoder."
+        )
     if len(shape) < 3:
         return "table"
     # as many steps as features are taken for an image
@@ -43,7 +49,7 @@ def _shape_and_dtype(X) -> tuple[tuple[int, ...], object]:
     own = tuple(getattr(X, "shape", ()))
     dtype = getattr(X, "dtype", None)
     if len(own) == 1 and getattr(dtype, "kind", "") == "O" and len(X):  # of arrays
-        first = np.asarray(X[0])
+        first = np.asarray(next(iter(X)))
         own, dtype = (*own, *first.shape), first.dtype
     return (*shape, *own), dtype
 

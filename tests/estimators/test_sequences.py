@@ -312,10 +312,14 @@ class TestTexts:
         with pytest.raises(ValueError, match="features"):
             model.predict(ids[:, :3])
 
-    def test_text_itself_is_told_to_be_encoded(self, quick):
+    @pytest.mark.parametrize("kind", [list, np.array, pd.Series])
+    def test_text_itself_is_told_to_be_encoded(self, quick, kind):
         texts, y = make_texts(20)
-        with pytest.raises(ValueError, match="2D array|TokenEncoder"):
-            NASClassifier(**quick).fit(np.array(texts, dtype=object), y)
+        with pytest.raises(ValueError, match="TokenEncoder"):
+            NASClassifier(**quick).fit(kind(texts), y)
+        frame = pd.Series(texts, index=range(5, 25))
+        with pytest.raises(ValueError, match="TokenEncoder"):
+            NASClassifier(**quick).fit(frame, y)
 
     def test_the_mark_survives_a_split(self):
         ids = TokenIds(np.ones((10, 3), dtype=int), 4)
