@@ -200,7 +200,8 @@ class NASLanguageModel(SearchingEstimator):
     >>> text = "the cat sat on the mat and the dog sat on the rug . " * 20
     >>> space = RecurrentSpace(n_nodes=3, hidden_size=16, dropout=0.0)
     >>> model = NASLanguageModel(
-    ...     space, search_epochs=2, n_candidates=2, max_epochs=20, random_state=0
+    ...     space, search_epochs=2, n_candidates=2, batch_size=4, n_steps=10,
+    ...     max_epochs=40, random_state=0
     ... ).fit(text)
     >>> model.perplexity(text) < 5
     True

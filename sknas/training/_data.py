@@ -116,8 +116,10 @@ class BatchIterator:
     ) -> None:
         self.dataset = dataset
         self.augmentation = augmentation
-        self.batch_size = dataset.batch_rows or batch_size
-        self.shuffle = shuffle and dataset.batch_rows is None
+        # skorch makes datasets of its own, whose order does not count
+        batch_rows = getattr(dataset, "batch_rows", None)
+        self.batch_size = batch_rows or batch_size
+        self.shuffle = shuffle and batch_rows is None
         self.n_batches = n_batches
 
     def __len__(self) -> int:
