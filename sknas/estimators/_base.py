@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from sklearn.utils import check_consistent_length, check_random_state
+from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import (
     _check_sample_weight,
     check_is_fitted,
@@ -31,11 +31,7 @@ from sknas.estimators._kinds import (
 )
 from sknas.estimators._parameters import (
     check_parameters,
-    resolve_architectures,
     resolve_augmentation,
-    resolve_device,
-    resolve_space,
-    resolve_strategy,
 )
 from sknas.estimators._rows import common_rows, held_back_shares, merge_rows, row_keys
 from sknas.estimators._run import FitData
@@ -175,21 +171,8 @@ class BaseNAS(SearchingEstimator):
     def _fit(self, X, y, sample_weight):
         started = time.monotonic()
         check_parameters(self)
-        goes_on = self.warm_start and self._is_fitted()
-        strategy = resolve_strategy(self.strategy)
         kind = data_kind(X, self)
-        space = resolve_space(
-            self.search_space, kind, self.ensemble_size, self._tabular_options
-        )
-        space.decisions()  # raises if an option of the space is wrong
-        given = None
-        if self.architecture is not None:
-            given = resolve_architectures(self.architecture, space)
-        if goes_on:
-            given, space = self.architectures_, self._space
-        device = resolve_device(self.device)
-        seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
-
+        plan = self._plan(kind, self._tabular_options)
         columns, y_kept, weight = self._read_rows(X, y, sample_weight)
         target, attributes = self._encode_y(y_kept)
         columns, target, weight, copies, is_common = self._canonical(
@@ -198,19 +181,19 @@ class BaseNAS(SearchingEstimator):
         checkpoint = Checkpoint(
             self.checkpoint, [self._identity(), columns, target, weight]
         )
-        rng = np.random.RandomState(checkpoint.step("seed", lambda: seed))
-        if goes_on:
+        rng = np.random.RandomState(checkpoint.step("seed", lambda: plan.seed))
+        if plan.goes_on:
             encoder = self._encoder
         elif kind == "table":
             encoder = TableEncoder(self._is_categorical).fit(columns, copies)
         else:
             encoder = new_encoder(kind).fit(columns, copies)
         spec = encoder.spec(self._n_outputs(attributes))
-        space.check_data(spec)
+        plan.space.check_data(spec)
         attributes |= {
             "_encoder": encoder,
             "_spec": spec,
-            "_device": device,
+            "_device": plan.device,
         }
         target, scale = self._scale_y(target, weight)
         attributes |= scale
@@ -219,22 +202,19 @@ class BaseNAS(SearchingEstimator):
                 {n: torch.from_numpy(a) for n, a in encoder.transform(columns).items()},
                 torch.from_numpy(target),
                 torch.from_numpy(weight.astype(np.float32)),
-            ).to(device),
+            ).to(plan.device),
             held_back_shares(
                 self._strata(target), copies, is_common, self._n_parts(), rng
             ),
         )
         return self._complete(
-            space=space,
+            plan,
             spec=spec,
             data=data,
             attributes=attributes,
             random_state=rng,
             checkpoint=checkpoint,
             started=started,
-            strategy=strategy,
-            given=given,
-            goes_on=goes_on,
             user_data=(X, y, sample_weight),
         )
 

@@ -16,10 +16,6 @@ from sknas.estimators._checkpoint import Checkpoint
 from sknas.estimators._language_ensemble import LanguageEnsemble
 from sknas.estimators._parameters import (
     check_parameters,
-    resolve_architectures,
-    resolve_device,
-    resolve_space,
-    resolve_strategy,
 )
 from sknas.estimators._searching import SearchingEstimator
 from sknas.estimators._sklearn_callbacks import with_callbacks
@@ -309,19 +305,8 @@ class NASLanguageModel(SearchingEstimator):
                 "The 'encoder' parameter of NASLanguageModel must be None or a "
                 f"TokenEncoder. Got {self.encoder!r} instead."
             )
-        goes_on = self.warm_start and self._is_fitted()
-        strategy = resolve_strategy(self.strategy)
-        space = resolve_space(self.search_space, "language", self.ensemble_size, {})
-        space.decisions()  # raises if an option of the space is wrong
-        given = None
-        if self.architecture is not None:
-            given = resolve_architectures(self.architecture, space)
-        if goes_on:
-            given, space = self.architectures_, self._space
-        device = resolve_device(self.device)
-        seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
-
-        reader = self._encoder if goes_on else self._read_vocabulary(X)
+        plan = self._plan("language", {})
+        reader = self._encoder if plan.goes_on else self._read_vocabulary(X)
         ids = np.concatenate(self._streams(X, reader))
         n_parts = max(2, round(1 / self.validation_fraction))
         if len(ids) < max(LEAST_TOKENS, n_parts):
@@ -330,27 +315,26 @@ class NASLanguageModel(SearchingEstimator):
                 f"{max(LEAST_TOKENS, n_parts)} are needed."
             )
         checkpoint = Checkpoint(self.checkpoint, [self._identity(), ids])
-        rng = np.random.RandomState(checkpoint.step("seed", lambda: seed))
+        rng = np.random.RandomState(checkpoint.step("seed", lambda: plan.seed))
         spec = reader.spec(reader.n_tokens)
-        space.check_data(spec)
+        plan.space.check_data(spec)
         attributes = {
             "_encoder": reader,
             "_spec": spec,
-            "_device": device,
+            "_device": plan.device,
             "encoder_": reader.encoder,
             "n_tokens_": reader.n_tokens,
         }
         return self._complete(
-            space=space,
+            plan,
             spec=spec,
-            data=StreamData(ids, n_parts, int(self.batch_size), self.n_steps, device),
+            data=StreamData(
+                ids, n_parts, int(self.batch_size), self.n_steps, plan.device
+            ),
             attributes=attributes,
             random_state=rng,
             checkpoint=checkpoint,
             started=started,
-            strategy=strategy,
-            given=given,
-            goes_on=goes_on,
             user_data=(X, y, None),
         )
 

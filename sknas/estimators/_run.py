@@ -17,7 +17,7 @@ from torch import nn
 
 from sknas.architecture import Architecture
 from sknas.estimators._checkpoint import Checkpoint
-from sknas.search import Problem, SearchResult, SearchStrategy, search
+from sknas.search import REWARD_ROWS, Problem, SearchResult, SearchStrategy, search
 from sknas.spaces import DataSpec, SearchSpace
 from sknas.training import (
     Progress,
@@ -49,7 +49,7 @@ class FitData:
     table: TensorTable
     shares: list[np.ndarray]
 
-    reward_rows = 128
+    reward_rows = REWARD_ROWS
     """Held-back rows that a step of the strategy is judged by."""
 
     def split(self, i: int) -> tuple[TensorTable, TensorTable]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from abc import ABCMeta, abstractmethod
+from dataclasses import dataclass
 
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
 from torch import nn
 
 from sknas.architecture import Architecture
@@ -13,8 +15,12 @@ from sknas.estimators._checkpoint import Checkpoint
 from sknas.estimators._parameters import (
     DEFAULT_PATIENCE,
     N_CANDIDATES,
+    resolve_architectures,
     resolve_batch_size,
+    resolve_device,
     resolve_epochs,
+    resolve_space,
+    resolve_strategy,
 )
 from sknas.estimators._run import FitData, FitRun
 from sknas.estimators._sklearn_callbacks import CallbackSupportMixin, listen
@@ -33,6 +39,39 @@ from sknas.training import (
 )
 
 RESERVE = 0.05, 0.5  # share and least seconds of time_limit kept for the end of fit
+
+
+@dataclass(frozen=True)
+class FitPlan:
+    """What a fit is to do, by the estimator's parameters.
+
+    Parameters
+    ----------
+    space : SearchSpace
+        What can be built.
+
+    strategy : SearchStrategy
+        How it is searched.
+
+    given : list of Architecture or None
+        Architectures that make a search needless.
+
+    goes_on : bool
+        Whether the last fit's networks train on.
+
+    device : str
+        Where to compute.
+
+    seed : int
+        Source of all randomness.
+    """
+
+    space: SearchSpace
+    strategy: SearchStrategy
+    given: list[Architecture] | None
+    goes_on: bool
+    device: str
+    seed: int
 
 
 class SearchingEstimator(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
@@ -56,33 +95,46 @@ class SearchingEstimator(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta)
         """Give what changes the rows of each step at random."""
         return None
 
+    def _plan(self, kind: str, tabular_options: dict[str, tuple]) -> FitPlan:
+        """Settle, and check, what does not depend on the values of the data."""
+        goes_on = self.warm_start and self._is_fitted()
+        strategy = resolve_strategy(self.strategy)
+        space = resolve_space(
+            self.search_space, kind, self.ensemble_size, tabular_options
+        )
+        space.decisions()  # raises if an option of the space is wrong
+        given = None
+        if self.architecture is not None:
+            given = resolve_architectures(self.architecture, space)
+        if goes_on:
+            given, space = self.architectures_, self._space
+        device = resolve_device(self.device)
+        seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
+        return FitPlan(space, strategy, given, goes_on, device, seed)
+
     def _complete(
         self,
+        plan: FitPlan,
         *,
-        space: SearchSpace,
         spec: DataSpec,
         data: FitData,
         attributes: dict,
         random_state: np.random.RandomState,
         checkpoint: Checkpoint,
         started: float,
-        strategy: SearchStrategy,
-        given: list[Architecture] | None,
-        goes_on: bool,
         user_data: tuple,
     ):
         """Search and train, once the data are tensors; set the fitted attributes.
 
-        `given` are architectures that make a search needless; `user_data` are X, y and
-        the weights as the user gave them, for scikit-learn's callbacks. For the others
-        see :class:`FitRun`.
+        `user_data` are X, y and the weights as the user gave them, for scikit-learn's
+        callbacks. For the others see :class:`FitRun`.
         """
-        device = attributes["_device"]
-        n_phases = 3 if given is None else 1
+        device = plan.device
+        n_phases = 3 if plan.given is None else 1
         listeners = listen(self, n_phases, *user_data)
         bars = [ProgressBars()] if self.verbose else []
         run = FitRun(
-            space=space,
+            space=plan.space,
             spec=spec,
             data=data,
             recipe=self._recipe(data, spec, device),
@@ -99,7 +151,9 @@ class SearchingEstimator(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta)
             single_thread(device),
             noting_interrupts(run.progress),
         ):
-            attributes |= self._search_and_train(run, strategy, given, goes_on)
+            attributes |= self._search_and_train(
+                run, plan.strategy, plan.given, plan.goes_on
+            )
         attributes["networks_"] = build_networks(attributes)
         vars(self).update(attributes)
         self.net_ = build_net(self)

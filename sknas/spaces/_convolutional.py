@@ -245,8 +245,8 @@ class ConvSpace(FixedArcMixin, SearchSpace):
             n_reductions = min(2, most)
         elif n_reductions > most:
             raise ValueError(
-                f"X has {spec.kind} of {' x '.join(map(str, spec.sizes))}: too "
-                f"small for n_reductions={n_reductions} of {type(self).__name__} after "
+                f"X has rows of {' x '.join(map(str, spec.sizes))} places: too small "
+                f"for n_reductions={n_reductions} of {type(self).__name__} after "
                 f"a stem_stride of {stride}. At most {most} can halve them; give "
                 'fewer, or "auto".'
             )

@@ -66,14 +66,8 @@ def test_gradients_reach_the_chosen_matrices_only(kind, name):
         supernet = make_supernet(space, spec).train()
         supernet(**make_inputs(kind), architectures=[architecture]).sum().backward()
         network = space.network(architecture, spec)
-        own = {
-            parameter
-            for parameter, _ in network.named_parameters()
-            if name != "sequence"
-        } or {
-            f"networks.{architecture['family']}.{parameter}"
-            for parameter, _ in network.named_parameters()
-        }
+        prefix = f"networks.{architecture['family']}." if name == "sequence" else ""
+        own = {prefix + parameter for parameter, _ in network.named_parameters()}
         reached = {
             parameter
             for parameter, value in supernet.named_parameters()
@@ -111,7 +105,6 @@ class TestEnds:
 def test_the_mean_of_a_convolutional_network_is_over_what_is_there():
     space = SPACES["conv-macro"]
     network = make_supernet(space, SPECS["series"]).eval()
-    x = torch.rand(2, 4, 6)
     present = torch.tensor([[True] * 12, [True] * 5 + [False] * 7])
     (weight,) = network.head.weights.values()
     head = torch.nn.functional.linear
