@@ -3,6 +3,7 @@
 from sknas.spaces._base import DataSpec, SearchSpace
 from sknas.spaces._conv_macro import ConvMacroSpace
 from sknas.spaces._conv_micro import ConvMicroSpace
+from sknas.spaces._graph import Graph, Node
 from sknas.spaces._recurrent import RecurrentSpace
 from sknas.spaces._sequence import SequenceSpace
 from sknas.spaces._tabular import TabularSpace
@@ -23,6 +24,8 @@ __all__ = [
     "ConvMacroSpace",
     "ConvMicroSpace",
     "DataSpec",
+    "Graph",
+    "Node",
     "RecurrentSpace",
     "SearchSpace",
     "SequenceSpace",

@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator
 from torch import nn
 
 from sknas.architecture import Architecture, Decisions
+from sknas.spaces._graph import Graph, Node
 
 
 @dataclass(frozen=True)
@@ -242,7 +243,7 @@ class SearchSpace(BaseEstimator, metaclass=ABCMeta):
         """
         return str(architecture)
 
-    def graph(self, architecture: Architecture) -> tuple[dict[str, str], list[tuple]]:
+    def graph(self, architecture: Architecture, spec: DataSpec | None = None) -> Graph:
         """Give the architecture as a graph.
 
         Parameters
@@ -250,16 +251,19 @@ class SearchSpace(BaseEstimator, metaclass=ABCMeta):
         architecture : Architecture
             An architecture of this space.
 
+        spec : DataSpec or None, default=None
+            What the data look like. None: shapes are left out.
+
         Returns
         -------
-        nodes : dict of str to str
-            Label of each node, in topological order.
-
-        edges : list of (str, str)
-            Pairs of nodes, from source to target.
+        graph : Graph
+            What the network does. That of the base class is a chain of its decisions.
         """
-        nodes = {"input": "input"}
-        nodes |= {name: f"{name}: {option}" for name, option in architecture.items()}
-        nodes["output"] = "output"
+        nodes = {"input": Node("input", "input")}
+        nodes |= {
+            f"decision_{name}": Node(f"{name}: {option}")
+            for name, option in architecture.items()
+        }
+        nodes["output"] = Node("output", "output")
         names = list(nodes)
-        return nodes, list(zip(names, names[1:], strict=False))
+        return Graph(nodes, list(zip(names, names[1:], strict=False)))

@@ -18,7 +18,13 @@ from sknas.modules import (
     separable_convolution,
 )
 from sknas.spaces._base import DataSpec
-from sknas.spaces._convolutional import ConvNetwork, ConvSpace, build_stem
+from sknas.spaces._convolutional import (
+    ConvNetwork,
+    ConvSpace,
+    build_stem,
+    input_shape,
+)
+from sknas.spaces._graph import Graph, Node
 from sknas.spaces._rules import are_options, is_count
 
 # in the order of the official code, whose numbers for them are their places here
@@ -102,10 +108,7 @@ class MacroNetwork(ConvNetwork):
     ) -> None:
         super().__init__(spec, architecture, embedding_size, dropout)
         n_layers, n_dimensions = len(operations), self.n_dimensions
-        distance = n_layers // (n_reductions + 1)
-        reduced = [i * distance for i in range(1, n_reductions + 1)]
-        # of each node, the number of reductions before it
-        self.levels = [sum(r < k for r in reduced) for k in range(n_layers + 1)]
+        self.levels = reduction_levels(n_layers, n_reductions)
         filters = [n_filters * 2**level for level in range(n_reductions + 1)]
         self.stem = build_stem(
             n_dimensions, self.entry.n_channels, n_filters, stem_stride
@@ -314,26 +317,68 @@ class ConvMacroSpace(ConvSpace):
             layers.append(architecture[f"operation_{k}"] + beside)
         return " -> ".join(["stem", *layers, "mean", "output"])
 
-    def graph(self, architecture: Architecture) -> tuple[dict[str, str], list[tuple]]:
+    def graph(self, architecture: Architecture, spec: DataSpec | None = None) -> Graph:
         """Give the architecture as a graph: the stem, layers with skips, output."""
-        nodes = {"input": "input", "layer_0": "stem"}
+        shapes: list[tuple[int, ...] | None] = [None] * (self.n_layers + 1)
+        levels = [0] * (self.n_layers + 1)
+        given = output = None
+        if spec is not None:
+            sizes = self._sizes(spec)
+            levels = reduction_levels(self.n_layers, sizes["n_reductions"])
+            shapes = [self._map_shape(spec, sizes, level) for level in levels]
+            given, output = input_shape(spec, self.embedding_size), (spec.n_outputs,)
+        counted: set[str] = set()
+
+        def reductions(sources: list[int], k: int) -> list[str]:
+            """Give the reductions that layer k is the first to need."""
+            names = [
+                f"reductions.{j}_{to}."
+                for j in sources
+                for to in range(levels[j] + 1, levels[k] + 1)
+            ]
+            new = [name for name in names if name not in counted]
+            counted.update(new)
+            return new
+
+        nodes = {
+            "input": Node("input", "input", given, ("entry.",)),
+            "layer_0": Node("stem", "operation", shapes[0], ("stem.",)),
+        }
         edges = [("input", "layer_0")]
         last = "layer_0"
         for k in range(1, self.n_layers + 1):
-            nodes[f"layer_{k}"] = architecture[f"operation_{k}"]
+            skips = _skips(architecture, k)
+            nodes[f"layer_{k}"] = Node(
+                architecture[f"operation_{k}"],
+                "operation",
+                shapes[k],
+                (f"layers.{k}.", *reductions([k - 1], k)),
+            )
             edges.append((last, f"layer_{k}"))
             last = f"layer_{k}"
-            skips = _skips(architecture, k)
             if skips:
-                nodes[f"join_{k}"] = "side by side"
+                nodes[f"join_{k}"] = Node(
+                    "side by side",
+                    "join",
+                    shapes[k],
+                    (f"joins.{k}.", *reductions(skips, k)),
+                )
                 edges.append((last, f"join_{k}"))
                 last = f"join_{k}"
                 edges += [
                     (f"join_{j}" if f"join_{j}" in nodes else f"layer_{j}", last)
                     for j in skips
                 ]
-        nodes["output"] = "output"
-        return nodes, [*edges, (last, "output")]
+        own = ("head.", "counts.")
+        nodes["output"] = Node("mean, output", "output", output, own)
+        return Graph(nodes, [*edges, (last, "output")])
+
+
+def reduction_levels(n_layers: int, n_reductions: int) -> list[int]:
+    """Give the number of reductions before each node: the stem, then the layers."""
+    distance = n_layers // (n_reductions + 1)
+    reduced = [i * distance for i in range(1, n_reductions + 1)]
+    return [sum(r < k for r in reduced) for k in range(n_layers + 1)]
 
 
 def _skips(architecture: Architecture, k: int) -> list[int]:

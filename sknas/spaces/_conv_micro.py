@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+
 from torch import nn
 
 from sknas.architecture import Architecture, Decision, Decisions
 from sknas.spaces._base import DataSpec
-from sknas.spaces._conv_micro_network import CELLS, OPERATIONS, MicroNetwork, loose_ends
-from sknas.spaces._convolutional import ConvSpace
+from sknas.spaces._conv_micro_network import (
+    CELLS,
+    OPERATIONS,
+    STEM_FACTOR,
+    MicroNetwork,
+    loose_ends,
+    reduction_cells,
+)
+from sknas.spaces._convolutional import ConvSpace, input_shape
+from sknas.spaces._graph import Graph, Node
 from sknas.spaces._rules import is_count, is_rate
 
 
@@ -190,23 +200,101 @@ class ConvMicroSpace(ConvSpace):
             lines.append(f"{cell} cell: {', '.join(nodes)}")
         return "\n".join(lines)
 
-    def graph(self, architecture: Architecture) -> tuple[dict[str, str], list[tuple]]:
-        """Give both cells as one graph: inputs, operations, sums, outputs."""
-        nodes, edges = {}, []
+    def graph(self, architecture: Architecture, spec: DataSpec | None = None) -> Graph:
+        """Give both cells, and the network that is stacked from them, as a graph."""
+        nodes: dict[str, Node] = {}
+        edges: list[tuple[str, str]] = []
+        kinds: list[str] = []
+        if spec is not None:
+            kinds = self._cell_kinds(spec)
+            self._add_stack(nodes, edges, kinds, architecture, spec)
         for cell in CELLS:
-            nodes[f"{cell}_0"] = f"{cell} cell: output of the cell before the last"
-            nodes[f"{cell}_1"] = f"{cell} cell: output of the last cell"
-            for k in self._nodes():
-                operations = [f"{cell}_operation_{k}_{i}" for i in (1, 2)]
-                for i, operation in enumerate(operations, start=1):
-                    nodes[operation] = architecture[operation]
-                    source = architecture[f"{cell}_input_{k}_{i}"]
-                    edges.append((f"{cell}_{source}", operation))
-                nodes[f"{cell}_{k}"] = "+"
-                edges += [(operation, f"{cell}_{k}") for operation in operations]
-            nodes[f"{cell}_output"] = f"{cell} cell: output"
-            edges += [
-                (f"{cell}_{k}", f"{cell}_output")
-                for k in loose_ends(architecture, cell, self.n_nodes)
-            ]
-        return nodes, edges
+            if not kinds or cell in kinds:
+                self._add_cell(nodes, edges, cell, kinds, architecture, spec)
+        return Graph(nodes, edges)
+
+    def _cell_kinds(self, spec: DataSpec) -> list[str]:
+        """Give the kinds of the network's cells, from first to last."""
+        n_reductions = self._sizes(spec)["n_reductions"]
+        reduced = reduction_cells(self.n_cells, n_reductions)
+        n_all = self.n_cells + n_reductions
+        return [CELLS[i in reduced] for i in range(n_all)]
+
+    def _add_stack(
+        self,
+        nodes: dict[str, Node],
+        edges: list[tuple[str, str]],
+        kinds: list[str],
+        architecture: Architecture,
+        spec: DataSpec,
+    ) -> None:
+        """Add the stem, the cells and the output; equal neighbours become one node."""
+        sizes, part = self._sizes(spec), "network"
+        given = input_shape(spec, self.embedding_size)
+        nodes["input"] = Node("input", "input", given, ("entry.",), part)
+        n_filters, *places = self._map_shape(spec, sizes, 0)
+        shape = STEM_FACTOR * n_filters, *places
+        nodes["stem"] = Node("stem", "operation", shape, ("stem.",), part)
+        level = 0
+        for kind, run in groupby(range(len(kinds)), key=kinds.__getitem__):
+            cells = list(run)
+            level += len(cells) if kind == "reduction" else 0
+            several = len(cells) > 1
+            n_filters, *places = self._map_shape(spec, sizes, level)
+            n_ends = len(loose_ends(architecture, kind, self.n_nodes))
+            nodes[f"cells_{cells[0]}"] = Node(
+                f"{len(cells)} {kind} cells" if several else f"{kind} cell",
+                "operation",
+                (n_ends * n_filters, *places),
+                tuple(f"cells.{i}." for i in cells),
+                part,
+            )
+        own = "head.", "auxiliary.", "counts."
+        nodes["output"] = Node("mean, output", "output", (spec.n_outputs,), own, part)
+        names = list(nodes)
+        edges += zip(names, names[1:], strict=False)
+
+    def _add_cell(
+        self,
+        nodes: dict[str, Node],
+        edges: list[tuple[str, str]],
+        cell: str,
+        kinds: list[str],
+        architecture: Architecture,
+        spec: DataSpec | None,
+    ) -> None:
+        """Add a cell: its inputs, operations, sums and output, of the first such."""
+        part, shape, before, place = f"{cell} cell", None, None, "-"
+        if spec is not None:
+            sizes, place = self._sizes(spec), kinds.index(cell)
+            level = kinds[: place + 1].count("reduction")
+            shape = self._map_shape(spec, sizes, level)
+            # inputs are calibrated to the cell's filters, before it reduces them
+            halved = self._map_shape(spec, sizes, level - (cell == "reduction"))
+            before = shape[0], *halved[1:]
+        own = f"cells.{place}."
+        for name, label, i in (("0", "cell before the last", 0), ("1", "last cell", 1)):
+            calibration = (f"{own}calibrations.{i}.", *([f"{own}base."] if i else []))
+            nodes[f"{cell}_{name}"] = Node(label, "input", before, calibration, part)
+        for k in self._nodes():
+            for i in (1, 2):
+                name = f"{cell}_operation_{k}_{i}"
+                source = architecture[f"{cell}_input_{k}_{i}"]
+                option = architecture[name]
+                nodes[name] = Node(
+                    option,
+                    "operation",
+                    shape,
+                    (f"{own}operations.{k}_{i}_{source}_{option}.",),
+                    part,
+                )
+                edges.append((f"{cell}_{source}", name))
+            nodes[f"{cell}_{k}"] = Node("+", "join", shape, (), part)
+            edges += [(f"{cell}_operation_{k}_{i}", f"{cell}_{k}") for i in (1, 2)]
+        ends = loose_ends(architecture, cell, self.n_nodes)
+        output = shape and (shape[0] * len(ends), *shape[1:])
+        name = f"{cell}_output"
+        nodes[name] = Node(
+            "side by side", "output", output, (f"{own}reductions.",), part
+        )
+        edges += [(f"{cell}_{k}", name) for k in ends]

@@ -45,6 +45,12 @@ def loose_ends(architecture: Architecture, cell: str, n_nodes: int) -> list[int]
     return [k for k in range(2 + n_nodes) if k not in read]
 
 
+def reduction_cells(n_cells: int, n_reductions: int) -> list[int]:
+    """Give the places of the reduction cells among all cells."""
+    distance = n_cells // (n_reductions + 1)
+    return [i * distance + i - 1 for i in range(1, n_reductions + 1)]
+
+
 def build_operation(
     name: str, n_dimensions: int, n_filters: int, stride: int, drop_path: float
 ) -> nn.Module:
@@ -206,8 +212,7 @@ class MicroNetwork(ConvNetwork):
     ) -> None:
         super().__init__(spec, architecture, embedding_size, dropout)
         self.auxiliary_weight = auxiliary_weight
-        distance = n_cells // (n_reductions + 1)
-        reduced = [i * distance + i - 1 for i in range(1, n_reductions + 1)]
+        reduced = reduction_cells(n_cells, n_reductions)
         n_all = n_cells + n_reductions
         self.stem = build_stem(
             self.n_dimensions,

@@ -256,6 +256,14 @@ class ConvSpace(FixedArcMixin, SearchSpace):
             "stem_stride": stride,
         }
 
+    @staticmethod
+    def _map_shape(spec: DataSpec, sizes: dict[str, int], level: int) -> tuple:
+        """Give the shape of a map, (n_filters, ...), after so many reductions."""
+        places = _divided(spec.sizes, sizes["stem_stride"])
+        for _ in range(level):
+            places = _divided(places, 2)
+        return sizes["n_filters"] * 2**level, *places
+
     def copy_shared_weights(
         self, supernet: nn.Module, network: nn.Module, architecture: Architecture
     ) -> None:
@@ -268,6 +276,12 @@ class ConvSpace(FixedArcMixin, SearchSpace):
         """
         supernet.calibrate(architecture)
         super().copy_shared_weights(supernet, network, architecture)
+
+
+def input_shape(spec: DataSpec, embedding_size: int) -> tuple[int, ...]:
+    """Give the shape of an image or a series, or of a text's embedded tokens."""
+    n_channels = embedding_size if spec.image_shape is None else spec.image_shape[0]
+    return n_channels, *spec.sizes
 
 
 def _divided(sizes: tuple[int, ...], stride: int) -> list[int]:

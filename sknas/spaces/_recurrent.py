@@ -10,6 +10,7 @@ from sknas.architecture import Architecture, Decision, Decisions
 from sknas.modules import CellDesign, loose_ends
 from sknas.spaces._base import DataSpec, SearchSpace
 from sknas.spaces._fixed_arc import FixedArcMixin
+from sknas.spaces._graph import Graph, Node
 from sknas.spaces._recurrent_network import (
     READOUTS,
     LanguageNetwork,
@@ -232,32 +233,37 @@ class RecurrentSpace(FixedArcMixin, SearchSpace):
             first, outputs = "tanh", tuple(nodes) or (1,)
         return CellDesign(previous, (first, *activations), outputs)
 
+    def _hidden_size(self, spec: DataSpec) -> int:
+        if self.hidden_size == "auto":
+            return HIDDEN_SIZES[spec.kind]
+        return self.hidden_size
+
+    def _stride(self, spec: DataSpec) -> int:
+        stride = self.stem_stride
+        if stride == "auto":
+            stride = 1
+            while -(-spec.sizes[0] // stride) > LONGEST:
+                stride *= 2
+        return stride
+
     def _network(
         self, spec: DataSpec, pairs: list[str], architecture: Architecture | None
     ) -> nn.Module:
-        hidden_size = self.hidden_size
-        if hidden_size == "auto":
-            hidden_size = HIDDEN_SIZES[spec.kind]
         options = {
-            "hidden_size": hidden_size,
+            "hidden_size": self._hidden_size(spec),
             "dropout": self.dropout,
             "recurrent_dropout": self.recurrent_dropout,
             "max_norm": self.max_norm,
         }
         if spec.predicts_tokens:
             return LanguageNetwork(spec, pairs, self.design, architecture, **options)
-        stride = self.stem_stride
-        if stride == "auto":
-            stride = 1
-            while -(-spec.sizes[0] // stride) > LONGEST:
-                stride *= 2
         return SequenceNetwork(
             spec,
             pairs,
             self.design,
             architecture,
             embedding_size=self.embedding_size,
-            stem_stride=stride,
+            stem_stride=self._stride(spec),
             readout=self.readout,
             **options,
         )
@@ -370,15 +376,29 @@ class RecurrentSpace(FixedArcMixin, SearchSpace):
         outputs = ", ".join(map(str, design.outputs))
         return f"{', '.join(nodes)}; output = mean({outputs})"
 
-    def graph(self, architecture: Architecture) -> tuple[dict[str, str], list[tuple]]:
+    def graph(self, architecture: Architecture, spec: DataSpec | None = None) -> Graph:
         """Give the cell as a graph: input and last state, nodes, their mean, output."""
         design = self.design(architecture)
-        nodes = {"input": "input", "state": "last state"}
+        shape = spec and (self._hidden_size(spec),)
+        given = shape
+        if spec is not None and not spec.predicts_tokens:
+            n_steps = -(-spec.sizes[0] // self._stride(spec))
+            given = self.embedding_size, n_steps
+        nodes = {
+            "input": Node("input", "input", given, ("stem.", "embedding.", "entry.")),
+            "state": Node("last state", "input", shape),
+        }
         edges = [("input", "node_1"), ("state", "node_1")]
-        for k, activation in enumerate(design.activations, start=1):
-            nodes[f"node_{k}"] = activation
+        for k, (activation, pair) in enumerate(
+            zip(design.activations, design.pairs, strict=True), start=1
+        ):
+            own = (f"cell.weights.{pair}", *(["cell.input_weight"] if k == 1 else []))
+            nodes[f"node_{k}"] = Node(f"{k}: {activation}", "operation", shape, own)
             if k > 1:
                 edges.append((f"node_{design.previous[k - 2]}", f"node_{k}"))
-        nodes |= {"mean": "mean", "output": "output and new state"}
+        nodes["mean"] = Node("mean, new state", "join", shape)
+        around = "head.", "counts.", "bias"
+        shape = spec and (spec.n_outputs,)
+        nodes["output"] = Node("output", "output", shape, around)
         edges += [(f"node_{k}", "mean") for k in design.outputs]
-        return nodes, [*edges, ("mean", "output")]
+        return Graph(nodes, [*edges, ("mean", "output")])

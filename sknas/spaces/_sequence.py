@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from sknas.architecture import Architecture, Decision, Decisions
 from sknas.spaces._base import DataSpec, SearchSpace
 from sknas.spaces._conv_macro import ConvMacroSpace
+from sknas.spaces._graph import Graph
 from sknas.spaces._recurrent import RecurrentSpace
 
 
@@ -219,7 +220,7 @@ class SequenceSpace(SearchSpace):
         part = self.part(architecture)
         return f"{part.space}: {self.families()[part.space].describe(part)}"
 
-    def graph(self, architecture: Architecture) -> tuple[dict[str, str], list[tuple]]:
+    def graph(self, architecture: Architecture, spec: DataSpec | None = None) -> Graph:
         """Give the architecture as a graph; see the base class."""
         part = self.part(architecture)
-        return self.families()[part.space].graph(part)
+        return self.families()[part.space].graph(part, spec)

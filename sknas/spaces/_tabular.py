@@ -11,8 +11,14 @@ from torch import nn
 from sknas.architecture import Architecture, Decision, Decisions
 from sknas.modules import ACTIVATIONS
 from sknas.spaces._base import DataSpec, SearchSpace
+from sknas.spaces._graph import Graph, Node
 from sknas.spaces._rules import is_count, is_rate
-from sknas.spaces._tabular_networks import EMBEDDINGS, TabularNetwork, TabularSupernet
+from sknas.spaces._tabular_networks import (
+    EMBEDDINGS,
+    TabularNetwork,
+    TabularSupernet,
+    embedded_units,
+)
 
 
 def _one_of(names: Iterable[str]) -> tuple[str, Callable[[object], bool]]:
@@ -220,26 +226,41 @@ class TabularSpace(SearchSpace):
             f"dropout: {architecture['dropout']}"
         )
 
-    def graph(self, architecture: Architecture) -> tuple[dict[str, str], list[tuple]]:
+    def graph(self, architecture: Architecture, spec: DataSpec | None = None) -> Graph:
         """Give the architecture as a graph: inputs, layers with skips, output."""
-        nodes = {"numeric": "numbers", "categorical": "categories (one-hot)"}
-        edges = [("numeric", "layer_1"), ("categorical", "layer_1")]
-        if architecture["numeric_embedding"] != "none":
-            nodes["embedding"] = f"{architecture['numeric_embedding']} embedding"
-            edges += [("numeric", "embedding"), ("embedding", "layer_1")]
+        nodes: dict[str, Node] = {}
+        edges: list[tuple[str, str]] = []
+        if spec is None or spec.n_numeric:
+            shape = spec and (spec.n_numeric,)
+            nodes["numeric"] = Node("numbers", "input", shape)
+            kind = architecture["numeric_embedding"]
+            if kind != "none":
+                shape = spec and (embedded_units(spec),)
+                label = f"{kind.replace('_', '-')} embedding"
+                nodes["embedding"] = Node(label, "operation", shape, ("embedding.",))
+                edges.append(("numeric", "embedding"))
+        if spec is None or spec.category_sizes:
+            shape = spec and (sum(spec.category_sizes),)
+            nodes["categorical"] = Node("categories, one-hot", "input", shape)
+        edges += [(name, "layer_1") for name in nodes]
+        last = ""
         for k in range(1, architecture["n_layers"] + 1):
             width, activation = (
                 architecture[f"{n}_{k}"] for n in ("width", "activation")
             )
-            nodes[f"layer_{k}"] = f"{width} {activation}"
-            if k > 1:
-                edges.append((f"layer_{k - 1}", f"layer_{k}"))
+            own = ("input.", "embedded_input.") if k == 1 else (f"layers.{k}.",)
+            shape = spec and (width,)
+            nodes[f"layer_{k}"] = Node(
+                f"{width} {activation}", "operation", shape, (*own, f"norms.{k}.")
+            )
+            if last:
+                edges.append((last, f"layer_{k}"))
             if architecture.get(f"skip_{k}"):
-                nodes[f"add_{k}"] = "+"
-                edges += [(f"layer_{k}", f"add_{k}"), (f"layer_{k - 1}", f"add_{k}")]
-        nodes["output"] = "output"
-        edges.append((f"layer_{architecture['n_layers']}", "output"))
-        # what follows a layer with a skip starts from the sum
-        sums = {f"layer_{name[4:]}": name for name in nodes if name.startswith("add_")}
-        edges = [(s if t == sums.get(s) else sums.get(s, s), t) for s, t in edges]
-        return nodes, edges
+                nodes[f"add_{k}"] = Node("+", "join", shape)
+                edges += [(f"layer_{k}", f"add_{k}"), (last, f"add_{k}")]
+                last = f"add_{k}"
+            else:
+                last = f"layer_{k}"
+        shape = spec and (spec.n_outputs,)
+        nodes["output"] = Node("output", "output", shape, ("head.",))
+        return Graph(nodes, [*edges, (last, "output")])

@@ -46,8 +46,13 @@ def build_embedding(name: str, spec: DataSpec) -> nn.Module | None:
     """Build the embedding of the numeric inputs; none where there are none."""
     if name == "none" or spec.n_numeric == 0:
         return None
-    n_dimensions = max(1, min(N_DIMENSIONS, MAX_EMBEDDED_UNITS // spec.n_numeric))
-    return EMBEDDINGS[name](spec, n_dimensions)
+    return EMBEDDINGS[name](spec, embedded_units(spec) // spec.n_numeric)
+
+
+def embedded_units(spec: DataSpec) -> int:
+    """Give the number of units that all numbers' embeddings have together."""
+    n_dimensions = min(N_DIMENSIONS, MAX_EMBEDDED_UNITS // spec.n_numeric)
+    return spec.n_numeric * max(1, n_dimensions)
 
 
 def join_inputs(numeric: Tensor, encoded: Tensor) -> Tensor:

@@ -102,8 +102,9 @@ class TestInWords:
         )
 
     def test_graph(self):
-        nodes, edges = self.space.graph(self.space.read_dag(json.dumps(DAG)))
-        assert nodes["node_3"] == "sigmoid"
+        graph = self.space.graph(self.space.read_dag(json.dumps(DAG)))
+        edges = graph.edges
+        assert graph.nodes["node_3"].label == "3: sigmoid"
         assert ("state", "node_1") in edges
         assert ("node_3", "node_4") in edges
         assert [source for source, target in edges if target == "mean"] == [
