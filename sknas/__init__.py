@@ -3,6 +3,7 @@
 from sknas._version import __version__
 from sknas.architecture import Architecture, Decision, Decisions
 from sknas.estimators import NASClassifier, NASLanguageModel, NASRegressor
+from sknas.inspection import ArchitectureDisplay
 from sknas.search import ENAS, RandomSearch, SearchStrategy
 from sknas.spaces import (
     ConvMacroSpace,
@@ -17,6 +18,7 @@ from sknas.spaces import (
 __all__ = [
     "ENAS",
     "Architecture",
+    "ArchitectureDisplay",
     "ConvMacroSpace",
     "ConvMicroSpace",
     "DataSpec",

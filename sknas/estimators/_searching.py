@@ -231,6 +231,18 @@ class SearchingEstimator(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta)
             augmentation=self._augmentation(spec),
         )
 
+    # What was found, for pictures and exports.
+
+    @property
+    def space_(self) -> SearchSpace:
+        """The space that the networks in `networks_` were built by."""
+        return self._space
+
+    @property
+    def data_spec_(self) -> DataSpec:
+        """What the networks know of the data: numbers of inputs, outputs, ..."""
+        return self._spec
+
     # Persistence: numpy arrays and plain Python; see _state.py.
 
     def _is_fitted(self) -> bool:
