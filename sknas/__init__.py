@@ -3,7 +3,12 @@
 from sknas._version import __version__
 from sknas.architecture import Architecture, Decision, Decisions
 from sknas.estimators import NASClassifier, NASLanguageModel, NASRegressor
-from sknas.inspection import ArchitectureDisplay
+from sknas.inspection import (
+    ArchitectureDisplay,
+    CandidatesDisplay,
+    PolicyDisplay,
+    SearchHistoryDisplay,
+)
 from sknas.search import ENAS, RandomSearch, SearchStrategy
 from sknas.spaces import (
     ConvMacroSpace,
@@ -19,6 +24,7 @@ __all__ = [
     "ENAS",
     "Architecture",
     "ArchitectureDisplay",
+    "CandidatesDisplay",
     "ConvMacroSpace",
     "ConvMicroSpace",
     "DataSpec",
@@ -27,8 +33,10 @@ __all__ = [
     "NASClassifier",
     "NASLanguageModel",
     "NASRegressor",
+    "PolicyDisplay",
     "RandomSearch",
     "RecurrentSpace",
+    "SearchHistoryDisplay",
     "SearchSpace",
     "SearchStrategy",
     "SequenceSpace",

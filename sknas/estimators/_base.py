@@ -174,6 +174,7 @@ class BaseNAS(SearchingEstimator):
         kind = data_kind(X, self)
         plan = self._plan(kind, self._tabular_options)
         columns, y_kept, weight = self._read_rows(X, y, sample_weight)
+        n_samples = len(weight)
         target, attributes = self._encode_y(y_kept)
         columns, target, weight, copies, is_common = self._canonical(
             columns, target, weight, attributes
@@ -194,6 +195,7 @@ class BaseNAS(SearchingEstimator):
             "_encoder": encoder,
             "_spec": spec,
             "_device": plan.device,
+            "n_samples_fit_": n_samples,
         }
         target, scale = self._scale_y(target, weight)
         attributes |= scale

@@ -166,8 +166,16 @@ class NASLanguageModel(SearchingEstimator):
         What was ranked, a row for each cell, best first; see
         :class:`sknas.NASClassifier`. Its scores are 80 / perplexity.
 
+    search_policy_ : dict of str to dict
+        How likely the strategy was, in the end, to choose each option: for each
+        decision, its "options" and their "probability". Empty if there was no search,
+        or the strategy does not tell.
+
     history_ : list of dict
         The search, epoch by epoch.
+
+    n_samples_fit_ : int
+        Number of tokens of the last fit.
 
     search_time_, refit_time_ : float
         Seconds of the search with its candidates, and of the final training.
@@ -324,6 +332,7 @@ class NASLanguageModel(SearchingEstimator):
             "_device": plan.device,
             "encoder_": reader.encoder,
             "n_tokens_": reader.n_tokens,
+            "n_samples_fit_": len(ids),
         }
         return self._complete(
             plan,

@@ -206,12 +206,22 @@ class NASRegressor(RegressorMixin, BaseNAS):
         DataFrame as `cv_results_` does. The columns: `rank`; `architecture`, as
         JSON; `decision_...`, the options chosen; `shared_score`, the reward with
         shared parameters; `trained`, whether weights of its own were trained;
-        `score`, the reward with those; `n_epochs`, `n_parameters` and `fit_time` in
+        `first_score` and `score`, the reward with those after the first round of
+        candidates, and after their last; `n_epochs`, `n_parameters` and `fit_time` in
         seconds. Empty if there was no search.
+
+    search_policy_ : dict of str to dict
+        How likely the strategy was, in the end, to choose each option: for each
+        decision, its "options" and their "probability". Empty if there was no search,
+        or the strategy does not tell.
 
     history_ : list of dict
         The search, epoch by epoch: `train_loss` of the shared parameters, and
-        `controller_reward`, `controller_entropy`, ... of a strategy that learns.
+        `controller_reward`, `controller_entropy`, ... of a strategy that learns; `dur`
+        and `controller_dur`, the seconds of the epoch, and of the strategy in it.
+
+    n_samples_fit_ : int
+        Number of rows of the last fit, those without weight left out.
 
     search_time_, refit_time_ : float
         Seconds of the search with its candidates, and of the final training.

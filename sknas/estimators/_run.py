@@ -212,6 +212,7 @@ class FitRun:
             "architecture_": architectures[best],
             "ensemble_weights_": ensemble_weights(trained),
             "search_results_": found.table if found else {},
+            "search_policy_": found.policy if found else {},
             "history_": found.history if found else [],
             "search_time_": found.seconds if found else 0.0,
             "refit_time_": time.monotonic() - started,

@@ -18,3 +18,33 @@ def import_pyplot():
             'Displays need matplotlib: pip install "sknas[plot]" brings it.'
         ) from error
     return plt
+
+
+def panels(plt, ax, n: int) -> list:
+    """Make axes for several panels, two in a row.
+
+    Parameters
+    ----------
+    plt : module
+        matplotlib.pyplot.
+
+    ax : matplotlib.axes.Axes or None
+        Axes whose place is divided among them. None: a new figure.
+
+    n : int
+        How many.
+
+    Returns
+    -------
+    axes : list of matplotlib.axes.Axes
+        The axes.
+    """
+    n_rows = -(-n // 2)
+    if ax is None:
+        figure = plt.figure(figsize=(9.0, 3.1 * n_rows), layout="constrained")
+        grid = figure.add_gridspec(n_rows, 2)
+    else:
+        figure = ax.figure
+        ax.set_axis_off()
+        grid = ax.get_subplotspec().subgridspec(n_rows, 2, wspace=0.35, hspace=0.6)
+    return [figure.add_subplot(grid[i // 2, i % 2]) for i in range(n)]

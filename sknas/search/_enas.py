@@ -14,6 +14,8 @@ from sknas.search._controller import Controller
 from sknas.search._strategy import SearchStrategy
 from sknas.training import private_random_state
 
+POLICY_SAMPLES = 256  # that the options' probabilities are averaged over
+
 
 class ENAS(SearchStrategy):
     """Efficient neural architecture search: the strategy "enas".
@@ -181,6 +183,19 @@ class ENAS(SearchStrategy):
             "entropy": entropy.mean().item(),
             "gradient_norm": norm.item(),
         }
+
+    def policy(self) -> list[np.ndarray]:
+        """Give the probabilities, averaged over sampled ways; see the base class."""
+        # a generator of its own: looking at a search does not change it
+        generator = torch.Generator().manual_seed(0)
+        indices = self.controller_.sample(POLICY_SAMPLES, generator)
+        with torch.no_grad():
+            probability = self.controller_.log_policies(indices).exp().double()
+        probabilities = []
+        for i, decision in enumerate(self.decisions_):
+            ways = probability[indices[:, i] >= 0, i, : len(decision.options)]
+            probabilities.append(ways.mean(dim=0).numpy())
+        return probabilities
 
     def _advantage(self, rewards: np.ndarray) -> np.ndarray:
         """Take the baseline off, and move it on."""

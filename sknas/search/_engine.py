@@ -10,7 +10,7 @@ import numpy as np
 from skorch.dataset import Dataset
 from torch import nn
 
-from sknas.architecture import Architecture
+from sknas.architecture import Architecture, Decisions
 from sknas.search._halving import Candidate, Problem, halve, results_table
 from sknas.search._net import SearchNet
 from sknas.search._strategy import SearchStrategy
@@ -54,12 +54,17 @@ class SearchResult:
 
     history : list of dict
         One entry for each epoch.
+
+    policy : dict of str to dict
+        For each decision, its "options", and the "probability" that the strategy gives
+        each in the end; empty if it does not tell.
     """
 
     architectures: list[Architecture]
     table: dict[str, np.ndarray]
     weights: list[Weights]
     history: list[dict]
+    policy: dict[str, dict]
     seconds: float = 0.0
     interrupted: bool = False
     n_rolled_back: int = 0
@@ -171,11 +176,23 @@ def search(
         history=[
             {k: v for k, v in row.items() if k != "batches"} for row in net.history
         ],
+        policy=_final_policy(strategy, decisions),
         seconds=time.monotonic() - started,
         interrupted=progress.stopped,
         n_rolled_back=net.n_rolled_back_
         + sum(c.trained.n_rolled_back for c in candidates if c.trained),
     )
+
+
+def _final_policy(strategy: SearchStrategy, decisions: Decisions) -> dict[str, dict]:
+    """Give the probability of each option in the end."""
+    probabilities = strategy.policy()
+    if probabilities is None:
+        return {}
+    return {
+        decision.name: {"options": list(decision.options), "probability": probability}
+        for decision, probability in zip(decisions, probabilities, strict=True)
+    }
 
 
 def _train_shared(

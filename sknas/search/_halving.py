@@ -205,6 +205,7 @@ def results_table(
         ]
     columns["shared_score"] = [float(c.shared_score) for c in candidates]
     columns["trained"] = [bool(c.scores) for c in candidates]
+    columns["first_score"] = [c.scores[0] if c.scores else np.nan for c in candidates]
     columns["score"] = [c.scores[-1] if c.scores else np.nan for c in candidates]
     columns["n_epochs"] = [c.n_epochs for c in candidates]
     columns["n_parameters"] = [c.n_parameters for c in candidates]

@@ -138,6 +138,7 @@ class SearchNet(InMemoryNet):
                 shuffle=True,
                 n_batches=self.strategy.updates_per_epoch,
             )
+            started = time.monotonic()
             self._set_training(False)
             self._records: dict[str, list[float]] = {}
             self.run_single_epoch(
@@ -148,6 +149,8 @@ class SearchNet(InMemoryNet):
             )
             for name, values in self._records.items():
                 self.history.record(f"controller_{name}", float(np.mean(values)))
+            self.history.record("controller_best_reward", self.best_reward_)
+            self.history.record("controller_dur", time.monotonic() - started)
 
     def _is_warm_up(self) -> bool:
         return len(self.history) <= WARM_UP_SHARE * self.max_epochs
@@ -177,7 +180,9 @@ class SearchNet(InMemoryNet):
         inputs, target = batch
         logits = self._logits(architectures, inputs)
         rewards = self.reward(logits, *target)
-        records = {"loss": 0.0, **self.strategy.tell(architectures, rewards)}
+        finite = rewards[np.isfinite(rewards)]
+        records = {"loss": 0.0, **({"reward": finite.mean()} if len(finite) else {})}
+        records |= self.strategy.tell(architectures, rewards)
         for name, value in records.items():
             self.history.record_batch(f"controller_{name}", value)
             self._records.setdefault(name, []).append(value)

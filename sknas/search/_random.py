@@ -27,3 +27,8 @@ class RandomSearch(SearchStrategy):
     def ask(self, n: int) -> list[Architecture]:
         """Draw architectures uniformly; see the base class."""
         return self.decisions_.sample(n, self.random_state_)
+
+    def policy(self) -> list[np.ndarray]:
+        """Give equal probabilities; see the base class."""
+        sizes = [len(decision.options) for decision in self.decisions_]
+        return [np.full(size, 1 / size) for size in sizes]

@@ -89,3 +89,14 @@ class SearchStrategy(BaseEstimator, metaclass=ABCMeta):
             What the search's history is to keep of the step, such as the loss.
         """
         return {}
+
+    def policy(self) -> list[np.ndarray] | None:
+        """Give how likely each option of each decision is to be proposed by now.
+
+        Returns
+        -------
+        probabilities : list of ndarray of shape (n_options,), or None
+            For each decision, the probabilities where it counts; NaN if it never does.
+            None, as from the base class, if they are not known.
+        """
+        return None
