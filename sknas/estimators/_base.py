@@ -33,9 +33,11 @@ from sknas.estimators._parameters import (
     check_parameters,
     resolve_augmentation,
 )
+from sknas.estimators._reader_sources import reader_source
 from sknas.estimators._rows import common_rows, held_back_shares, merge_rows, row_keys
 from sknas.estimators._run import FitData
 from sknas.estimators._searching import SearchingEstimator
+from sknas.estimators._source import ReaderSource
 from sknas.estimators._table import TableEncoder
 from sknas.spaces import DataSpec
 from sknas.training import (
@@ -235,6 +237,10 @@ class BaseNAS(SearchingEstimator):
 
     def _augmentation(self, spec: DataSpec) -> Augmentation | None:
         return resolve_augmentation(self.augmentation, spec.kind)
+
+    def _reader_source(self) -> ReaderSource:
+        names = getattr(self, "feature_names_in_", None)
+        return reader_source(self._encoder, names)
 
     # Prediction.
 

@@ -17,6 +17,7 @@ from torch import nn
 from sknas.architecture import Architecture
 from sknas.estimators._base import BaseNAS
 from sknas.estimators._sklearn_callbacks import with_callbacks
+from sknas.estimators._source import ReaderSource, assign, model_class
 from sknas.search import ClassifierReward, NegativeLoss, SearchStrategy
 from sknas.spaces import SearchSpace
 from sknas.training import CrossEntropy
@@ -459,3 +460,14 @@ class NASClassifier(ClassifierMixin, BaseNAS):
             return NegativeLoss(self._criterion())
         scorer = self.scoring if callable(self.scoring) else get_scorer(self.scoring)
         return ClassifierReward(scorer, attributes["classes_"])
+
+    def _model_source(self, networks: list[str], reader: ReaderSource) -> list[str]:
+        classes = assign("CLASSES", self.classes_.tolist(), "the labels")
+        model = model_class(
+            "Gives the probabilities of CLASSES, averaged over networks.",
+            networks,
+            reader,
+            activation=".softmax(dim=-1)",
+            end="return mean / mean.sum(dim=1, keepdim=True)",
+        )
+        return [classes, model]

@@ -19,6 +19,7 @@ from sknas.estimators._parameters import (
 )
 from sknas.estimators._searching import SearchingEstimator
 from sknas.estimators._sklearn_callbacks import with_callbacks
+from sknas.estimators._source import ReaderSource, language_model_class
 from sknas.estimators._streams import (
     END,
     LanguageReader,
@@ -484,3 +485,13 @@ class NASLanguageModel(SearchingEstimator):
         if self.encoder_ is None:
             return np.array(written, dtype=np.int64)
         return self.encoder_.inverse_transform([written])[0]
+
+    def _reader_source(self) -> ReaderSource:
+        return ReaderSource(
+            [],
+            "tokens, states=None",
+            "log_probability, states = model(tokens)  # ids, (n_rows, n_steps)",
+        )
+
+    def _model_source(self, networks: list[str], reader: ReaderSource) -> list[str]:
+        return [language_model_class(networks)]

@@ -14,6 +14,7 @@ from sklearn.utils import check_array
 from sknas.architecture import Architecture
 from sknas.estimators._base import BaseNAS
 from sknas.estimators._sklearn_callbacks import with_callbacks
+from sknas.estimators._source import ReaderSource, model_class
 from sknas.estimators._target_scale import (
     mean_and_spread,
     quantile_and_range,
@@ -472,3 +473,24 @@ class NASRegressor(RegressorMixin, BaseNAS):
             unscale, scale=attributes["_scale"], is_flat=attributes["_is_flat"]
         )
         return RegressorReward(scorer, in_units)
+
+    def _model_source(self, networks: list[str], reader: ReaderSource) -> list[str]:
+        build = """\
+        for name in ("center", "spread"):  # of the targets
+            zeros = torch.zeros({n}, dtype=torch.float64)
+            self.register_buffer(name, zeros)
+"""
+        value = "mean * self.spread + self.center"
+        model = model_class(
+            "Gives predictions, averaged over networks.",
+            networks,
+            reader,
+            activation="",
+            build=build.format(n=self.n_outputs_),
+            end=f"return ({value})[:, 0]" if self._is_flat else f"return {value}",
+        )
+        return [model]
+
+    def _model_weights(self) -> dict[str, np.ndarray]:
+        center, spread = self._scale
+        return super()._model_weights() | {"center": center, "spread": spread}

@@ -24,6 +24,7 @@ from sknas.estimators._parameters import (
 )
 from sknas.estimators._run import FitData, FitRun
 from sknas.estimators._sklearn_callbacks import CallbackSupportMixin, listen
+from sknas.estimators._source import SourceMixin
 from sknas.estimators._state import build_net, build_networks, from_state, to_state
 from sknas.search import SearchStrategy
 from sknas.spaces import DataSpec, SearchSpace
@@ -74,7 +75,9 @@ class FitPlan:
     seed: int
 
 
-class SearchingEstimator(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
+class SearchingEstimator(
+    CallbackSupportMixin, SourceMixin, BaseEstimator, metaclass=ABCMeta
+):
     """Base class of all estimators: the way from tensors to trained networks."""
 
     @abstractmethod

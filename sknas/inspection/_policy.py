@@ -98,8 +98,8 @@ class PolicyDisplay:
         policy = estimator.search_policy_
         if not policy:
             raise ValueError(
-                "The strategy does not tell how likely it is to choose each option: that "
-                "is what a method 'policy' of its class is for."
+                "The strategy does not tell how likely it is to choose each option, "
+                "which is what a method 'policy' of its class is for."
             )
         unknown = sorted(set(decisions or ()) - set(policy))
         if unknown:

@@ -243,6 +243,41 @@ class SearchSpace(BaseEstimator, metaclass=ABCMeta):
         """
         return str(architecture)
 
+    def source(
+        self, architecture: Architecture, spec: DataSpec, name: str
+    ) -> list[str]:
+        """Write the stand-alone network as PyTorch code that needs torch alone.
+
+        Parameters
+        ----------
+        architecture : Architecture
+            An architecture of this space.
+
+        spec : DataSpec
+            What the data look like.
+
+        name : str
+            What to call the network's class.
+
+        Returns
+        -------
+        definitions : list of str
+            Functions and classes, each as code; the last is the network's, a
+            `torch.nn.Module` that is built without arguments. Its parameters and
+            buffers have the names, and its inputs and outputs are those, of what
+            :meth:`network` builds; what serves training alone may be left out. `torch`,
+            `nn` and `F` are imported.
+
+        Raises
+        ------
+        NotImplementedError
+            If the space does not say how, as the base class.
+        """
+        raise NotImplementedError(
+            f"The space {self.name!r} does not say how its networks are written as "
+            f"code: that is what a method 'source' of {type(self).__name__} is for."
+        )
+
     def graph(self, architecture: Architecture, spec: DataSpec | None = None) -> Graph:
         """Give the architecture as a graph.
 

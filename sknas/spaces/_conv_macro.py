@@ -18,6 +18,7 @@ from sknas.modules import (
     separable_convolution,
 )
 from sknas.spaces._base import DataSpec
+from sknas.spaces._conv_source import macro_source
 from sknas.spaces._convolutional import (
     ConvNetwork,
     ConvSpace,
@@ -316,6 +317,24 @@ class ConvMacroSpace(ConvSpace):
             beside = f" (beside {', '.join(skips)})" if skips else ""
             layers.append(architecture[f"operation_{k}"] + beside)
         return " -> ".join(["stem", *layers, "mean", "output"])
+
+    def source(
+        self, architecture: Architecture, spec: DataSpec, name: str
+    ) -> list[str]:
+        """Write the stand-alone network as code; see the base class."""
+        sizes = self._sizes(spec)
+        return macro_source(
+            architecture,
+            spec,
+            skips={k: _skips(architecture, k) for k in range(1, self.n_layers + 1)},
+            levels=reduction_levels(self.n_layers, sizes["n_reductions"]),
+            n_filters=sizes["n_filters"],
+            stem_stride=sizes["stem_stride"],
+            dropout=self.dropout,
+            embedding_size=self.embedding_size,
+            name=name,
+            description=self.describe(architecture),
+        )
 
     def graph(self, architecture: Architecture, spec: DataSpec | None = None) -> Graph:
         """Give the architecture as a graph: the stem, layers with skips, output."""

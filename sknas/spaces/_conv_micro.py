@@ -16,6 +16,7 @@ from sknas.spaces._conv_micro_network import (
     loose_ends,
     reduction_cells,
 )
+from sknas.spaces._conv_source import micro_source
 from sknas.spaces._convolutional import ConvSpace, input_shape
 from sknas.spaces._graph import Graph, Node
 from sknas.spaces._rules import is_count, is_rate
@@ -199,6 +200,26 @@ class ConvMicroSpace(ConvSpace):
             ]
             lines.append(f"{cell} cell: {', '.join(nodes)}")
         return "\n".join(lines)
+
+    def source(
+        self, architecture: Architecture, spec: DataSpec, name: str
+    ) -> list[str]:
+        """Write the stand-alone network as code; see the base class."""
+        sizes = self._sizes(spec)
+        return micro_source(
+            architecture,
+            spec,
+            kinds=self._cell_kinds(spec),
+            ends={c: loose_ends(architecture, c, self.n_nodes) for c in CELLS},
+            n_nodes=self.n_nodes,
+            n_filters=sizes["n_filters"],
+            stem_filters=STEM_FACTOR * sizes["n_filters"],
+            stem_stride=sizes["stem_stride"],
+            dropout=self.dropout,
+            embedding_size=self.embedding_size,
+            name=name,
+            description=self.describe(architecture),
+        )
 
     def graph(self, architecture: Architecture, spec: DataSpec | None = None) -> Graph:
         """Give both cells, and the network that is stacked from them, as a graph."""

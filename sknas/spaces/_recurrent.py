@@ -16,6 +16,7 @@ from sknas.spaces._recurrent_network import (
     LanguageNetwork,
     SequenceNetwork,
 )
+from sknas.spaces._recurrent_source import language_source, sequence_source
 from sknas.spaces._rules import (
     are_options,
     check_rules,
@@ -375,6 +376,29 @@ class RecurrentSpace(FixedArcMixin, SearchSpace):
         ]
         outputs = ", ".join(map(str, design.outputs))
         return f"{', '.join(nodes)}; output = mean({outputs})"
+
+    def source(
+        self, architecture: Architecture, spec: DataSpec, name: str
+    ) -> list[str]:
+        """Write the stand-alone network as code; see the base class."""
+        options = {
+            "hidden_size": self._hidden_size(spec),
+            "max_norm": self.max_norm,
+            "name": name,
+            "description": self.describe(architecture),
+        }
+        design = self.design(architecture)
+        if spec.predicts_tokens:
+            return language_source(design, spec, **options)
+        return sequence_source(
+            design,
+            spec,
+            embedding_size=self.embedding_size,
+            stem_stride=self._stride(spec),
+            readout=self.readout,
+            dropout=self.dropout,
+            **options,
+        )
 
     def graph(self, architecture: Architecture, spec: DataSpec | None = None) -> Graph:
         """Give the cell as a graph: input and last state, nodes, their mean, output."""

@@ -220,6 +220,13 @@ class SequenceSpace(SearchSpace):
         part = self.part(architecture)
         return f"{part.space}: {self.families()[part.space].describe(part)}"
 
+    def source(
+        self, architecture: Architecture, spec: DataSpec, name: str
+    ) -> list[str]:
+        """Write the stand-alone network as code; see the base class."""
+        part = self.part(architecture)
+        return self.families()[part.space].source(part, spec, name)
+
     def graph(self, architecture: Architecture, spec: DataSpec | None = None) -> Graph:
         """Give the architecture as a graph; see the base class."""
         part = self.part(architecture)

@@ -19,6 +19,7 @@ from sknas.spaces._tabular_networks import (
     TabularSupernet,
     embedded_units,
 )
+from sknas.spaces._tabular_source import tabular_source
 
 
 def _one_of(names: Iterable[str]) -> tuple[str, Callable[[object], bool]]:
@@ -225,6 +226,13 @@ class TabularSpace(SearchSpace):
             f"normalization: {architecture['normalization']}, "
             f"dropout: {architecture['dropout']}"
         )
+
+    def source(
+        self, architecture: Architecture, spec: DataSpec, name: str
+    ) -> list[str]:
+        """Write the stand-alone network as code; see the base class."""
+        description = self.describe(architecture)
+        return tabular_source(architecture, spec, self.n_heads, name, description)
 
     def graph(self, architecture: Architecture, spec: DataSpec | None = None) -> Graph:
         """Give the architecture as a graph: inputs, layers with skips, output."""

@@ -1,0 +1,188 @@
+"""How tables, images, series and tokens are read, as PyTorch code."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+
+from sknas.estimators._columns import MISSING
+from sknas.estimators._images import ImageEncoder
+from sknas.estimators._sequences import TokenReader
+from sknas.estimators._source import ReaderSource, assign
+from sknas.estimators._table import CLIP, TableEncoder
+
+LABELS = f'''
+def is_missing(value):
+    return value is None or type(value).__name__ in ("NAType", "NaTType") or (
+        isinstance(value, float) and value != value
+    )
+
+
+def label(value):
+    """Write a category as the model knows it; 1, 1.0 and True are the same."""
+    value = value.item() if hasattr(value, "item") else value
+    if is_missing(value):
+        return {MISSING!r}
+    if isinstance(value, (bool, int, float)):
+        return str(int(value)) if float(value).is_integer() else repr(float(value))
+    return str(value)
+
+
+def read(rows):
+    """Turn rows of a table, as given to fit, into the arguments of the model."""
+    numbers = [
+        [float("nan") if is_missing(row[i]) else float(row[i]) for i in NUMBERS]
+        for row in rows
+    ]
+    codes = [
+        [known.get(label(row[i]), other) for i, (known, other) in CATEGORIES.items()]
+        for row in rows
+    ]
+    numbers = torch.tensor(numbers, dtype=torch.float64)
+    return {{returned}}
+'''
+
+TABLE_READER = '''
+class Reader(nn.Module):
+    """Scales numbers and bends outliers in; missing ones become medians."""
+
+    def __init__(self):
+        super().__init__()
+        for name, size in {sizes}.items():
+            self.register_buffer(name, torch.zeros(size, dtype=torch.float64))
+
+    def forward(self, {inputs}):
+        missing = numbers.isnan()
+        x = torch.where(missing, self.medians, numbers.double()){indicators}
+        x = ((x - self.center) / self.scale).clamp(-1e6, 1e6).float()
+        return x / (1 + (x / {clip}) ** 2).sqrt(), {codes}
+'''
+
+CODES_READER = '''
+class Reader(nn.Module):
+    """Passes codes of categories on."""
+
+    def forward(self, codes):
+        return None, codes
+'''
+
+IMAGE_READER = '''
+class Reader(nn.Module):
+    """Gives images their shape, the channels first."""
+
+    def forward(self, images):
+        return (images.reshape({shape}),)
+'''
+
+SERIES_READER = '''
+class Reader(nn.Module):
+    """Puts the features of series first, and fills short ones up."""
+
+    def forward(self, series):
+        x = series.reshape(len(series), -1, {n_features}).transpose(1, 2).float()
+        missing = max(0, {n_steps} - x.shape[2])
+        return (F.pad(x, (0, missing), value=float("nan")),)
+'''
+
+TOKEN_READER = '''
+class Reader(nn.Module):
+    """Passes ids of tokens on."""
+
+    def forward(self, tokens):
+        return (tokens,)
+'''
+
+
+def reader_source(
+    encoder: TableEncoder | ImageEncoder | TokenReader, names: np.ndarray | None
+) -> ReaderSource:
+    """Write how an encoder reads data.
+
+    Parameters
+    ----------
+    encoder : TableEncoder, ImageEncoder or TokenReader
+        What the estimator has learnt of its data.
+
+    names : ndarray of str or None
+        The columns' names, of a DataFrame.
+
+    Returns
+    -------
+    source : ReaderSource
+        The code.
+    """
+    if isinstance(encoder, TableEncoder):
+        return table_source(encoder, names)
+    if isinstance(encoder, TokenReader):
+        shape = f"(n_texts, {encoder.n_steps})"
+        return ReaderSource([TOKEN_READER], "tokens", f"model(tokens)  # ids, {shape}")
+    if len(encoder.shape) == 2:
+        n_features, n_steps = encoder.shape
+        code = SERIES_READER.format(n_features=n_features, n_steps=n_steps)
+        shape = f"(n_series, n_steps, {n_features})"
+        return ReaderSource([code], "series", f"model(series)  # {shape}")
+    shape = ", ".join(map(str, encoder.shape))
+    code = IMAGE_READER.format(shape=f"-1, {shape}")
+    return ReaderSource([code], "images", f"model(images)  # (n_images, {shape})")
+
+
+def table_source(encoder: TableEncoder, names: np.ndarray | None) -> ReaderSource:
+    """Write how a table is read; see :func:`reader_source`."""
+    places = np.flatnonzero(~encoder.is_categorical).tolist()
+    definitions = []
+    if names is not None:
+        columns = [str(name) for name in names]
+        definitions.append(assign("COLUMNS", columns, "the columns of a row"))
+    weights = {}
+    has_codes, has_numbers = bool(encoder.sizes), encoder.scaler is not None
+    inputs = "codes" if has_codes else "codes=None"
+    if has_numbers:
+        inputs = f"numbers, {inputs}"
+        weights = {
+            "medians": encoder.medians,
+            "center": encoder.scaler.center_,
+            "scale": encoder.scaler.scale_,
+        }
+        indicators = ""
+        if len(encoder.indicated):
+            indicated = encoder.indicated.tolist()
+            columns = f"missing[:, {indicated}].double()"
+            indicators = f"\n        x = torch.cat([x, {columns}], dim=1)"
+        reader = TABLE_READER.format(
+            sizes=json.dumps({name: len(value) for name, value in weights.items()}),
+            inputs=inputs,
+            indicators=indicators,
+            clip=CLIP,
+            codes="codes",
+        )
+    else:
+        reader = CODES_READER
+    if not has_codes:
+        example = f"model(numbers)  # (n_rows, {len(places)})"
+        return ReaderSource([*definitions, reader], inputs, example, weights)
+    categories = {}
+    for i, levels, size, has_rare in zip(
+        np.flatnonzero(encoder.is_categorical).tolist(),
+        encoder.levels,
+        encoder.sizes,
+        encoder.has_rare,
+        strict=True,
+    ):
+        codes = {str(level): code for code, level in enumerate(levels)}
+        categories[i] = codes, size - has_rare
+    returned = "torch.tensor(codes)"
+    returned = f"numbers, {returned}" if has_numbers else returned
+    if not has_numbers:
+        returned = f"({returned},)"
+    definitions += [
+        assign("NUMBERS", places, "places of the columns of numbers in a row"),
+        assign(
+            "CATEGORIES",
+            categories,
+            "place of each other column: codes of its categories, and of unknown ones",
+        ),
+        LABELS.replace("{returned}", returned),
+    ]
+    example = "model(*read(rows))"
+    return ReaderSource([*definitions, reader], inputs, example, weights)

@@ -1,0 +1,263 @@
+"""The code and weights of fitted estimators, run where sknas cannot be imported."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.datasets import load_diabetes, load_digits
+
+from sknas import (
+    ConvMacroSpace,
+    ConvMicroSpace,
+    NASClassifier,
+    NASLanguageModel,
+    NASRegressor,
+    RecurrentSpace,
+    SearchSpace,
+    SequenceSpace,
+    TabularSpace,
+)
+
+RUN = """
+import json, sys
+import numpy as np
+sys.modules["sknas"] = None  # an import of it fails
+import runpy, torch
+folder = sys.argv[1]
+errors = {}
+for name in json.load(open(folder + "/names.json")):
+    space = runpy.run_path(f"{folder}/{name}.py")
+    answer = np.load(f"{folder}/{name}_answer.npy")
+    inputs = json.load(open(f"{folder}/{name}_inputs.json"))
+    if "rows" in inputs:
+        inputs = space["read"](inputs["rows"])
+    else:
+        inputs = [torch.tensor(inputs["array"], dtype=getattr(torch, inputs["dtype"]))]
+    for suffix in ("npz", "safetensors"):
+        model = space["load"](f"{folder}/{name}.{suffix}")
+        with torch.no_grad():
+            given = model(*inputs)
+        if isinstance(given, tuple):
+            given = given[0]
+        errors[f"{name}.{suffix}"] = float(np.abs(given.numpy() - answer).max())
+assert "sklearn" not in sys.modules
+print(json.dumps(errors))
+"""
+ODD = '"quoted" \'twice\' \\ <b>\n{brace}""" #'
+
+
+def quick(estimator, space, architecture=None, **parameters):
+    if architecture is None:
+        architecture = [
+            space.default_architecture(),
+            *space.decisions().sample(2, np.random.RandomState(0)),
+        ]
+    return estimator(
+        space, architecture=architecture, max_epochs=2, random_state=0, **parameters
+    )
+
+
+def make_table(n=60):
+    rng = np.random.RandomState(0)
+    X = pd.DataFrame(
+        {
+            "size": rng.normal(size=n),
+            ODD: rng.choice(["a", ODD, "c"], n),
+            "count": rng.randint(5, size=n),
+            "flag": rng.rand(n) < 0.5,
+            "kind": pd.Categorical(rng.choice([1, 2, 3], n)),
+            "rare": ["common"] * (n - 2) + ["once", "twice"],
+        }
+    )
+    X.loc[::7, "size"] = np.nan
+    X.loc[::5, ODD] = None
+    return X, rng.choice(["yes", ODD], n)
+
+
+def make_series(n=40):
+    X = np.random.RandomState(0).normal(size=(n, 12, 2))
+    X[::3, 8:] = np.nan
+    return X, np.arange(n) % 3
+
+
+def cases():
+    """Give, for each case, a fitted estimator, the rows of a test, and its answer."""
+    digits = load_digits()
+    images, labels = digits.images[:80], digits.target[:80]
+    small = {"n_filters": 4}
+    macro, micro = ConvMacroSpace(4, **small), ConvMicroSpace(2, n_nodes=2, **small)
+    recurrent = RecurrentSpace(n_nodes=4, hidden_size=8)
+    sequence = SequenceSpace(ConvMacroSpace(3, **small), recurrent)
+    X, y = make_table()
+    clf = quick(NASClassifier, TabularSpace()).fit(X, y)
+    test = pd.concat([X.iloc[:20], X.iloc[:2].assign(rare="new", kind=9)])
+    yield "mixed", clf, test.astype(object), clf.predict_proba(test)
+    labels_only = X[["rare", "flag"]]
+    clf = quick(NASClassifier, TabularSpace(n_heads=1)).fit(labels_only, y)
+    yield "categories", clf, labels_only.astype(object), clf.predict_proba(labels_only)
+    rows = digits.data[:80]
+    clf = quick(NASClassifier, TabularSpace()).fit(rows, labels)
+    yield "numbers", clf, rows, clf.predict_proba(rows)
+    for name, space in (("macro", macro), ("micro", micro)):
+        clf = quick(NASClassifier, space).fit(images, labels)
+        yield name, clf, images, clf.predict_proba(images)
+    series, classes = make_series()
+    for family in ("conv-macro", "recurrent"):
+        part = sequence.families()[family].default_architecture()
+        clf = quick(NASClassifier, sequence, sequence.whole(part)).fit(series, classes)
+        yield f"series_{family}", clf, series[:, :9], clf.predict_proba(series[:, :9])
+    tokens = np.random.RandomState(0).randint(9, size=(40, 7))
+    for name, space in (("text", recurrent), ("text_conv", macro)):
+        clf = quick(NASClassifier, space, n_tokens=9).fit(tokens, np.arange(40) % 2)
+        yield name, clf, tokens, clf.predict_proba(tokens)
+    X, y = load_diabetes(return_X_y=True)
+    reg = quick(NASRegressor, TabularSpace()).fit(X[:90], y[:90])
+    yield "regressor", reg, X, reg.predict(X)
+    reg = quick(NASRegressor, TabularSpace()).fit(X[:90], np.c_[y, 1e6 * y][:90])
+    yield "targets", reg, X, reg.predict(X) / [1, 1e6]
+    writer = quick(
+        NASLanguageModel, recurrent, ensemble_size=2, batch_size=4, n_steps=5
+    )
+    ids = np.random.RandomState(0).randint(6, size=300)
+    writer.fit(ids)
+    yield "language", writer, ids, writer.log_likelihood(ids)[0]
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """Fit and export all cases; give the folder, and the estimators by their names."""
+    folder = tmp_path_factory.mktemp("export")
+    estimators = {}
+    for name, estimator, X, answer in cases():
+        estimators[name] = estimator
+        estimator.export_code(folder / f"{name}.py")
+        for suffix in ("npz", "safetensors"):
+            estimator.export_weights(folder / f"{name}.{suffix}")
+        if isinstance(X, pd.DataFrame):
+            rows = X.where(X.notna(), None).to_numpy().tolist()
+            inputs = {"rows": rows}
+        elif name == "language":  # a stream begins after the end of a document
+            inputs = {"array": [[0, *X[:-1].tolist()]], "dtype": "int64"}
+        else:
+            dtype = "int64" if name.startswith("text") else "float64"
+            inputs = {"array": X.tolist(), "dtype": dtype}
+        (folder / f"{name}_inputs.json").write_text(json.dumps(inputs))
+        np.save(folder / f"{name}_answer.npy", answer)
+    return folder, estimators
+
+
+def test_exported_files_answer_as_the_estimators_do(exported):
+    folder, estimators = exported
+    names = [name for name in estimators if name not in ("language", "targets")]
+    (folder / "names.json").write_text(json.dumps(names))
+    command = [sys.executable, "-c", RUN, str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    errors = json.loads(done.stdout.strip().split("\n")[-1])
+    assert len(errors) == 2 * len(names)
+    bound = {name: 1e-6 for name in errors}
+    # of predictions, in their units: some hundreds
+    bound |= {"regressor.npz": 1e-4, "regressor.safetensors": 1e-4}
+    assert {n: e for n, e in errors.items() if not e <= bound[n]} == {}
+
+
+def run_here(estimator, folder, name):
+    namespace = {}
+    exec(estimator.export_code(), namespace)
+    return namespace["load"](folder / f"{name}.npz")
+
+
+def test_several_targets_have_their_units(exported):
+    import torch
+
+    folder, estimators = exported
+    X, _ = load_diabetes(return_X_y=True)
+    model = run_here(estimators["targets"], folder, "targets")
+    with torch.no_grad():
+        answer = model(torch.tensor(X)).numpy()
+    np.testing.assert_allclose(answer, estimators["targets"].predict(X), rtol=1e-5)
+
+
+def test_a_language_model_gives_probabilities_and_states_to_go_on_from(exported):
+    import torch
+
+    folder, estimators = exported
+    writer = estimators["language"]
+    ids = np.random.RandomState(1).randint(6, size=40)
+    model = run_here(writer, folder, "language")
+    given = torch.tensor([[0, *ids[:-1]]])
+    with torch.no_grad():
+        whole, _ = model(given)
+        first, states = model(given[:, :15])
+        second, _ = model(given[:, 15:], states)
+    joined = torch.cat([first, second], dim=1)
+    torch.testing.assert_close(joined, whole, atol=1e-6, rtol=0)
+    log_probability = whole[0, torch.arange(40), torch.tensor(ids)].numpy()
+    expected = writer.log_likelihood(ids)[0]
+    np.testing.assert_allclose(log_probability, expected, atol=1e-6)
+
+
+def test_equal_architectures_share_a_class(exported):
+    _, estimators = exported
+    code = estimators["numbers"].export_code()
+    assert code.count("class Network") == len(set(estimators["numbers"].architectures_))
+    assert "import sknas" not in code and "from sknas" not in code
+
+
+def test_labels_and_columns_are_in_the_code_whatever_they_are_called(exported):
+    _, estimators = exported
+    namespace = {}
+    exec(estimators["mixed"].export_code(), namespace)
+    assert namespace["CLASSES"] == estimators["mixed"].classes_.tolist()
+    assert namespace["COLUMNS"][1] == ODD
+
+
+def test_the_model_can_be_trained_on(exported):
+    import torch
+
+    folder, estimators = exported
+    model = run_here(estimators["numbers"], folder, "numbers").train()
+    X = torch.tensor(load_digits().data[:80])
+    y = torch.tensor(load_digits().target[:80])
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    losses = []
+    for _ in range(10):
+        loss = -model(X)[torch.arange(80), y].log().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0]
+
+
+def test_weights_are_written_in_two_formats_only(fitted_digits, tmp_path):
+    with pytest.raises(ValueError, match=r"\.npz or \.safetensors"):
+        fitted_digits.export_weights(tmp_path / "weights.pt")
+
+
+def test_export_needs_a_fit():
+    with pytest.raises(ValueError, match="not fitted"):
+        NASClassifier().export_code()
+    with pytest.raises(ValueError, match="not fitted"):
+        NASRegressor().export_weights()
+
+
+def test_export_leaves_random_numbers_alone(fitted_digits):
+    import torch
+
+    before = torch.get_rng_state()
+    fitted_digits.export_weights()
+    assert before.equal(torch.get_rng_state())
+
+
+def test_a_space_of_ones_own_is_told_what_it_lacks(digits, quicker):
+    class Bare(TabularSpace):
+        source = SearchSpace.source
+
+    X, _, y, _ = digits
+    clf = NASClassifier(Bare(), **quicker).fit(X, y)
+    with pytest.raises(NotImplementedError, match="method 'source' of Bare"):
+        clf.export_code()
