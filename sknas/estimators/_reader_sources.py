@@ -80,7 +80,7 @@ class Reader(nn.Module):
     """Puts the features of series first, and fills short ones up."""
 
     def forward(self, series):
-        x = series.reshape(len(series), -1, {n_features}).transpose(1, 2).float()
+        x = series.flatten(1).unflatten(1, (-1, {n_features})).transpose(1, 2).float()
         missing = max(0, {n_steps} - x.shape[2])
         return (F.pad(x, (0, missing), value=float("nan")),)
 '''

@@ -61,7 +61,7 @@ def cell_class(
         steps.append(f"new = ({' + '.join(outputs)}) / {len(outputs)}")
     if max_norm is not None:
         steps.append("norm = new.norm(dim=1, keepdim=True)")
-        steps.append(f"new = new * ({max_norm} / norm).clamp(max=1.0)")
+        steps.append(f"new = new * ({max_norm} / norm).clamp(0.0, 1.0)")
     shape = f"{hidden_size}, {2 * hidden_size}"
     pairs = wrap(" ".join(f'"{pair}",' for pair in design.pairs), 72)
     lines = [
@@ -143,7 +143,7 @@ def sequence_source(
         f"x, present = self.entry({given})",
         "x = F.relu(self.stem(x))",
         f"present = present[:, ::{stem_stride}]",
-        f"state = x.new_zeros(len(x), {hidden_size})",
+        f"state = x.new_zeros(x.shape[0], {hidden_size})",
         "states = []",
         "for t in range(x.shape[2]):",
         "    new = self.cell(x[:, :, t], state)",
@@ -185,7 +185,7 @@ def language_source(
     ]
     run = [
         "if state is None:",
-        f"    state = self.bias.new_zeros(len(tokens), {hidden_size})",
+        f"    state = self.bias.new_zeros(tokens.shape[0], {hidden_size})",
         "logits = []",
         "for t in range(tokens.shape[1]):",
         "    state = self.cell(self.embedding(tokens[:, t]), state)",

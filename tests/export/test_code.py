@@ -7,19 +7,11 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from estimators_of_all_kinds import ODD, cases
 from sklearn.datasets import load_diabetes, load_digits
 
-from sknas import (
-    ConvMacroSpace,
-    ConvMicroSpace,
-    NASClassifier,
-    NASLanguageModel,
-    NASRegressor,
-    RecurrentSpace,
-    SearchSpace,
-    SequenceSpace,
-    TabularSpace,
-)
+from sknas import NASClassifier, NASRegressor, SearchSpace, TabularSpace
 
 RUN = """
 import json, sys
@@ -46,84 +38,6 @@ for name in json.load(open(folder + "/names.json")):
 assert "sklearn" not in sys.modules
 print(json.dumps(errors))
 """
-ODD = '"quoted" \'twice\' \\ <b>\n{brace}""" #'
-
-
-def quick(estimator, space, architecture=None, **parameters):
-    if architecture is None:
-        architecture = [
-            space.default_architecture(),
-            *space.decisions().sample(2, np.random.RandomState(0)),
-        ]
-    return estimator(
-        space, architecture=architecture, max_epochs=2, random_state=0, **parameters
-    )
-
-
-def make_table(n=60):
-    rng = np.random.RandomState(0)
-    X = pd.DataFrame(
-        {
-            "size": rng.normal(size=n),
-            ODD: rng.choice(["a", ODD, "c"], n),
-            "count": rng.randint(5, size=n),
-            "flag": rng.rand(n) < 0.5,
-            "kind": pd.Categorical(rng.choice([1, 2, 3], n)),
-            "rare": ["common"] * (n - 2) + ["once", "twice"],
-        }
-    )
-    X.loc[::7, "size"] = np.nan
-    X.loc[::5, ODD] = None
-    return X, rng.choice(["yes", ODD], n)
-
-
-def make_series(n=40):
-    X = np.random.RandomState(0).normal(size=(n, 12, 2))
-    X[::3, 8:] = np.nan
-    return X, np.arange(n) % 3
-
-
-def cases():
-    """Give, for each case, a fitted estimator, the rows of a test, and its answer."""
-    digits = load_digits()
-    images, labels = digits.images[:80], digits.target[:80]
-    small = {"n_filters": 4}
-    macro, micro = ConvMacroSpace(4, **small), ConvMicroSpace(2, n_nodes=2, **small)
-    recurrent = RecurrentSpace(n_nodes=4, hidden_size=8)
-    sequence = SequenceSpace(ConvMacroSpace(3, **small), recurrent)
-    X, y = make_table()
-    clf = quick(NASClassifier, TabularSpace()).fit(X, y)
-    test = pd.concat([X.iloc[:20], X.iloc[:2].assign(rare="new", kind=9)])
-    yield "mixed", clf, test.astype(object), clf.predict_proba(test)
-    labels_only = X[["rare", "flag"]]
-    clf = quick(NASClassifier, TabularSpace(n_heads=1)).fit(labels_only, y)
-    yield "categories", clf, labels_only.astype(object), clf.predict_proba(labels_only)
-    rows = digits.data[:80]
-    clf = quick(NASClassifier, TabularSpace()).fit(rows, labels)
-    yield "numbers", clf, rows, clf.predict_proba(rows)
-    for name, space in (("macro", macro), ("micro", micro)):
-        clf = quick(NASClassifier, space).fit(images, labels)
-        yield name, clf, images, clf.predict_proba(images)
-    series, classes = make_series()
-    for family in ("conv-macro", "recurrent"):
-        part = sequence.families()[family].default_architecture()
-        clf = quick(NASClassifier, sequence, sequence.whole(part)).fit(series, classes)
-        yield f"series_{family}", clf, series[:, :9], clf.predict_proba(series[:, :9])
-    tokens = np.random.RandomState(0).randint(9, size=(40, 7))
-    for name, space in (("text", recurrent), ("text_conv", macro)):
-        clf = quick(NASClassifier, space, n_tokens=9).fit(tokens, np.arange(40) % 2)
-        yield name, clf, tokens, clf.predict_proba(tokens)
-    X, y = load_diabetes(return_X_y=True)
-    reg = quick(NASRegressor, TabularSpace()).fit(X[:90], y[:90])
-    yield "regressor", reg, X, reg.predict(X)
-    reg = quick(NASRegressor, TabularSpace()).fit(X[:90], np.c_[y, 1e6 * y][:90])
-    yield "targets", reg, X, reg.predict(X) / [1, 1e6]
-    writer = quick(
-        NASLanguageModel, recurrent, ensemble_size=2, batch_size=4, n_steps=5
-    )
-    ids = np.random.RandomState(0).randint(6, size=300)
-    writer.fit(ids)
-    yield "language", writer, ids, writer.log_likelihood(ids)[0]
 
 
 @pytest.fixture(scope="module")
@@ -171,8 +85,6 @@ def run_here(estimator, folder, name):
 
 
 def test_several_targets_have_their_units(exported):
-    import torch
-
     folder, estimators = exported
     X, _ = load_diabetes(return_X_y=True)
     model = run_here(estimators["targets"], folder, "targets")
@@ -182,8 +94,6 @@ def test_several_targets_have_their_units(exported):
 
 
 def test_a_language_model_gives_probabilities_and_states_to_go_on_from(exported):
-    import torch
-
     folder, estimators = exported
     writer = estimators["language"]
     ids = np.random.RandomState(1).randint(6, size=40)
@@ -216,8 +126,6 @@ def test_labels_and_columns_are_in_the_code_whatever_they_are_called(exported):
 
 
 def test_the_model_can_be_trained_on(exported):
-    import torch
-
     folder, estimators = exported
     model = run_here(estimators["numbers"], folder, "numbers").train()
     X = torch.tensor(load_digits().data[:80])
@@ -246,8 +154,6 @@ def test_export_needs_a_fit():
 
 
 def test_export_leaves_random_numbers_alone(fitted_digits):
-    import torch
-
     before = torch.get_rng_state()
     fitted_digits.export_weights()
     assert before.equal(torch.get_rng_state())
