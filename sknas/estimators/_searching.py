@@ -26,6 +26,7 @@ from sknas.estimators._run import FitData, FitRun
 from sknas.estimators._sklearn_callbacks import CallbackSupportMixin, listen
 from sknas.estimators._source import SourceMixin
 from sknas.estimators._state import build_net, build_networks, from_state, to_state
+from sknas.inspection import architecture_block, estimator_block
 from sknas.search import SearchStrategy
 from sknas.spaces import DataSpec, SearchSpace
 from sknas.training import (
@@ -245,6 +246,12 @@ class SearchingEstimator(
     def data_spec_(self) -> DataSpec:
         """What the networks know of the data: numbers of inputs, outputs, ..."""
         return self._spec
+
+    def _sk_visual_block_(self):
+        """Let scikit-learn's diagram show the best network of a fitted estimator."""
+        if not self._is_fitted():
+            return estimator_block(self)
+        return architecture_block(self.architecture_, self._space, self._spec)
 
     # Persistence: numpy arrays and plain Python; see _state.py.
 

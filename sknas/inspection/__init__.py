@@ -2,6 +2,7 @@
 
 from sknas.inspection._architecture import ArchitectureDisplay
 from sknas.inspection._candidates import CandidatesDisplay
+from sknas.inspection._html import architecture_block, estimator_block
 from sknas.inspection._policy import PolicyDisplay
 from sknas.inspection._search_history import SearchHistoryDisplay
 
@@ -10,4 +11,6 @@ __all__ = [
     "CandidatesDisplay",
     "PolicyDisplay",
     "SearchHistoryDisplay",
+    "architecture_block",
+    "estimator_block",
 ]

@@ -163,11 +163,15 @@ def _order(rows: list[list], links: list[tuple]) -> None:
         for i in order:
             place = {name: p for p, name in enumerate(rows[i - 1 if down else i + 1])}
             own = {name: p for p, name in enumerate(rows[i])}
+            sign = (
+                -1 if sweep % 4 > 1 else 1
+            )  # of equals, now one is first, now another
             rows[i].sort(
-                key=lambda name, place=place, own=own: (
+                key=lambda name, place=place, own=own, sign=sign: (
                     np.mean([place[n] for n in neighbours[name]])
                     if name in neighbours
-                    else own[name]
+                    else own[name],
+                    sign * own[name],
                 )
             )
         crossings = _crossings(rows, below)
