@@ -19,7 +19,8 @@ from sknas.estimators._images import ImageEncoder
 from sknas.estimators._sequences import TokenReader
 from sknas.estimators._streams import LanguageReader
 from sknas.estimators._table import TableEncoder
-from sknas.spaces import SPACES, SearchSpace
+from sknas.search import STRATEGIES
+from sknas.spaces import SPACES
 from sknas.training import (
     BatchIterator,
     TrainingNet,
@@ -33,6 +34,9 @@ ENCODERS = {
     encoder.kind: encoder
     for encoder in (TableEncoder, ImageEncoder, TokenReader, LanguageReader)
 }
+
+OBJECTS = ("search_space", "architecture", "strategy")  # parameters that can be such
+OWN_CLASSES = {c.__name__: c for c in (*SPACES.values(), *STRATEGIES.values())}
 
 
 def to_state(attributes: dict) -> dict:
@@ -49,7 +53,10 @@ def to_state(attributes: dict) -> dict:
     encoder = state["_encoder"]
     state["_encoder"] = {"kind": encoder.kind, "state": encoder.to_state()}
     state["_spec"] = state["_spec"].n_outputs
-    state["_space"] = _space_to_state(state["_space"])
+    state["_space"] = _object_to_state(state["_space"])
+    state["_parameters"] = {
+        name: _object_to_state(state.pop(name)) for name in OBJECTS if name in state
+    }
     state["_sknas_version"] = __version__
     return state
 
@@ -75,7 +82,9 @@ def from_state(state: dict, estimator_name: str) -> dict:
     encoder = ENCODERS[encoder["kind"]].from_state(encoder["state"])
     attributes["_encoder"] = encoder
     attributes["_spec"] = encoder.spec(attributes["_spec"])
-    attributes["_space"] = _space_from_state(attributes["_space"])
+    attributes["_space"] = _object_from_state(attributes["_space"])
+    for name, value in attributes.pop("_parameters").items():
+        attributes[name] = _object_from_state(value)
     if not can_compute(attributes["_device"]):
         attributes["_device"] = "cpu"
     attributes["networks_"] = build_networks(attributes)
@@ -117,21 +126,31 @@ def build_net(estimator) -> TrainingNet:
     return net
 
 
-def _space_to_state(space: SearchSpace) -> object:
-    """Write a space of our own as a name and parameters, others as they are."""
-    if SPACES.get(space.name) is not type(space):
-        return space
-    parameters = {
-        name: _space_to_state(value) if isinstance(value, SearchSpace) else value
-        for name, value in space.get_params(deep=False).items()
+def _object_to_state(value: object) -> object:
+    """Write architectures, and our own spaces and strategies, as plain values."""
+    if type(value) in (list, tuple):
+        return type(value)(_object_to_state(part) for part in value)
+    if isinstance(value, Architecture):
+        return {"architecture": value.to_json()}
+    name = type(value).__name__
+    if OWN_CLASSES.get(name) is not type(value):
+        return value
+    parameters = value.get_params(deep=False)
+    return {
+        "class": name,
+        "parameters": {key: _object_to_state(v) for key, v in parameters.items()},
     }
-    return {"name": space.name, "parameters": parameters}
 
 
-def _space_from_state(state: object) -> SearchSpace:
+def _object_from_state(state: object) -> object:
+    """Read what :func:`_object_to_state` wrote."""
+    if type(state) in (list, tuple):
+        return type(state)(_object_from_state(part) for part in state)
     if not isinstance(state, dict):
         return state
-    parameters = {
-        name: _space_from_state(value) for name, value in state["parameters"].items()
-    }
-    return SPACES[state["name"]](**parameters)
+    if "architecture" in state:
+        return Architecture.from_json(state["architecture"])
+    parameters = state["parameters"]
+    return OWN_CLASSES[state["class"]](
+        **{name: _object_from_state(value) for name, value in parameters.items()}
+    )
