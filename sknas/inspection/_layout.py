@@ -163,9 +163,7 @@ def _order(rows: list[list], links: list[tuple]) -> None:
         for i in order:
             place = {name: p for p, name in enumerate(rows[i - 1 if down else i + 1])}
             own = {name: p for p, name in enumerate(rows[i])}
-            sign = (
-                -1 if sweep % 4 > 1 else 1
-            )  # of equals, now one is first, now another
+            sign = -1 if sweep % 4 > 1 else 1  # of equals, which is first
             rows[i].sort(
                 key=lambda name, place=place, own=own, sign=sign: (
                     np.mean([place[n] for n in neighbours[name]])
