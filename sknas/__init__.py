@@ -3,6 +3,7 @@
 from sknas._version import __version__
 from sknas.architecture import Architecture, Decision, Decisions
 from sknas.estimators import NASClassifier, NASLanguageModel, NASRegressor
+from sknas.export import report
 from sknas.inspection import (
     ArchitectureDisplay,
     CandidatesDisplay,
@@ -42,4 +43,5 @@ __all__ = [
     "SequenceSpace",
     "TabularSpace",
     "__version__",
+    "report",
 ]

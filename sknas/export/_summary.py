@@ -1,0 +1,261 @@
+"""The facts of a fitted estimator that reports and model cards tell."""
+
+from __future__ import annotations
+
+import io
+import platform
+from collections.abc import Mapping
+from importlib.metadata import version
+
+import numpy as np
+from sklearn.base import is_classifier
+from sklearn.metrics import log_loss
+from sklearn.utils.validation import check_is_fitted
+
+from sknas.inspection import (
+    ArchitectureDisplay,
+    CandidatesDisplay,
+    PolicyDisplay,
+    SearchHistoryDisplay,
+)
+
+PACKAGES = ("sknas", "scikit-learn", "torch", "skorch", "numpy")
+MANY_NAMES = 30
+DPI = 90
+KINDS = {
+    "table": "rows of a table",
+    "image": "images",
+    "series": "series",
+    "text": "texts",
+    "language": "tokens of text",
+}
+
+
+def data_facts(estimator) -> dict[str, str]:
+    """Give what is known of the data of the fit.
+
+    Parameters
+    ----------
+    estimator : NASClassifier, NASRegressor or NASLanguageModel
+        Fitted.
+
+    Returns
+    -------
+    facts : dict of str to str
+        The facts, by their names.
+    """
+    check_is_fitted(estimator)
+    spec = estimator.data_spec_
+    facts = {"fitted on": f"{estimator.n_samples_fit_:,} {KINDS[spec.kind]}"}
+    if spec.kind == "table":
+        facts["columns"] = str(estimator.n_features_in_)
+        names = getattr(estimator, "feature_names_in_", None)
+        if names is not None:
+            shown = ", ".join(map(str, names[:MANY_NAMES]))
+            facts["names of columns"] = shown + (", ..." * (len(names) > MANY_NAMES))
+    elif spec.image_shape is not None:
+        axes = "channels first" if spec.kind == "image" else "features first"
+        facts["shape of each"] = f"{' x '.join(map(str, spec.image_shape))}, {axes}"
+    else:
+        facts["vocabulary"] = f"{spec.n_tokens:,} tokens"
+    if is_classifier(estimator):
+        classes = [str(label) for label in estimator.classes_]
+        shown = ", ".join(classes[:MANY_NAMES])
+        facts["classes"] = f"{len(classes)}: {shown}" + (
+            ", ..." * (len(classes) > MANY_NAMES)
+        )
+    elif hasattr(estimator, "n_outputs_"):
+        facts["targets"] = str(estimator.n_outputs_)
+    return facts
+
+
+def budget_facts(estimator) -> dict[str, str]:
+    """Give the budget of the fit, and what it took of it; see :func:`data_facts`."""
+    facts = {
+        name: str(getattr(estimator, name))
+        for name in (
+            "time_limit",
+            "search_epochs",
+            "n_candidates",
+            "max_epochs",
+            "ensemble_size",
+            "n_jobs",
+        )
+    }
+    table = estimator.search_results_
+    if table:
+        n_trained = int(np.sum(table["trained"]))
+        facts["searched"] = (
+            f"{len(estimator.history_)} epochs; {len(table['rank'])} candidates "
+            f"ranked, {n_trained} trained"
+        )
+    else:
+        facts["searched"] = "no: the architecture was given"
+    facts["time of the search"] = f"{estimator.search_time_:.3g} s"
+    facts["time of the final training"] = f"{estimator.refit_time_:.3g} s"
+    return facts
+
+
+def network_rows(estimator) -> list[dict[str, str]]:
+    """Give the final networks, a row each; see :func:`data_facts`."""
+    space = estimator.space_
+    return [
+        {
+            "network": str(i),
+            "weight": f"{weight:.2f}",
+            "parameters": f"{sum(p.numel() for p in network.parameters()):,}",
+            "architecture": space.describe(architecture),
+        }
+        for i, (architecture, weight, network) in enumerate(
+            zip(
+                estimator.architectures_,
+                estimator.ensemble_weights_,
+                estimator.networks_,
+                strict=True,
+            )
+        )
+    ]
+
+
+def candidate_rows(estimator, n: int = 10) -> list[dict[str, str]]:
+    """Give the first candidates, and the default one; see :func:`data_facts`."""
+    table = estimator.search_results_
+    if not table:
+        return []
+    default = estimator.space_.default_architecture().to_json()
+    rows = []
+    for i, text in enumerate(table["architecture"]):
+        if i >= n and text != default:
+            continue
+        score = table["score"][i]
+        rows.append(
+            {
+                "rank": str(table["rank"][i])
+                + (" (plain default network)" if text == default else ""),
+                "reward, shared parameters": f"{table['shared_score'][i]:.4f}",
+                "reward, its own": f"{score:.4f}" if np.isfinite(score) else "",
+                "epochs": str(table["n_epochs"][i]),
+                "parameters": f"{table['n_parameters'][i]:,}",
+                "seconds": f"{table['fit_time'][i]:.2f}",
+            }
+        )
+    return rows
+
+
+def scores(estimator, X, y) -> dict[str, float]:
+    """Give the measures of an estimator on some rows.
+
+    Parameters
+    ----------
+    estimator : classifier or regressor
+        Fitted.
+
+    X, y : array-like
+        The rows, and what is true of them.
+
+    Returns
+    -------
+    scores : dict of str to float
+        Accuracy and log-loss, or R squared.
+    """
+    if not is_classifier(estimator):
+        return {"R squared": float(estimator.score(X, y))}
+    found = {"accuracy": float(estimator.score(X, y))}
+    if hasattr(estimator, "predict_proba"):
+        probability = estimator.predict_proba(X)
+        found["log-loss"] = float(log_loss(y, probability, labels=estimator.classes_))
+    return found
+
+
+def comparison_rows(
+    estimator, X, y, baselines: Mapping[str, object] | None
+) -> list[dict[str, str]]:
+    """Give the measures of an estimator and of baselines, a row each.
+
+    Parameters
+    ----------
+    estimator : NASClassifier or NASRegressor
+        Fitted.
+
+    X, y : array-like or None
+        Rows to judge by. None: there are no measures.
+
+    baselines : mapping of str to estimator, or None
+        Fitted estimators to compare with, by their names.
+
+    Returns
+    -------
+    rows : list of dict of str to str
+        The measures, and seconds of `fit` where they are known.
+
+    Raises
+    ------
+    ValueError
+        If there are baselines, but no rows to judge by.
+    """
+    if X is None or y is None:
+        if baselines:
+            raise ValueError("baselines are compared on X and y: give these too.")
+        return []
+    rows = []
+    for name, one in {type(estimator).__name__: estimator, **(baselines or {})}.items():
+        row = {"model": str(name)}
+        row |= {key: f"{value:.4f}" for key, value in scores(one, X, y).items()}
+        if hasattr(one, "refit_time_") and hasattr(one, "search_time_"):
+            row["seconds of fit"] = f"{one.search_time_ + one.refit_time_:.3g}"
+        rows.append(row)
+    return rows
+
+
+def version_facts() -> dict[str, str]:
+    """Give the versions of what computes here."""
+    versions = {"Python": platform.python_version()}
+    return versions | {package: version(package) for package in PACKAGES}
+
+
+def reproduction(estimator) -> str:
+    """Give code that trains the found networks again; see :func:`data_facts`."""
+    lines = [
+        f"from sknas import {type(estimator).__name__}, Architecture",
+        "",
+        f"# as it was searched: {estimator!r}".replace("\n", "\n# "),
+        "found = [",
+        *[
+            f"    Architecture.from_json({a.to_json()!r}),"
+            for a in estimator.architectures_
+        ],
+        "]",
+        "# the same networks, without a search",
+        f"again = {type(estimator).__name__}(architecture=found, random_state=0)",
+    ]
+    return "\n".join(lines)
+
+
+def pictures(estimator) -> dict[str, bytes]:
+    """Draw what there is to be drawn.
+
+    Parameters
+    ----------
+    estimator : NASClassifier, NASRegressor or NASLanguageModel
+        Fitted.
+
+    Returns
+    -------
+    pictures : dict of str to bytes
+        PNG files: "network", and of a search "course", "candidates" and "policy".
+    """
+    drawings = {"network": ArchitectureDisplay}
+    if estimator.search_results_:
+        drawings |= {"course": SearchHistoryDisplay, "candidates": CandidatesDisplay}
+        if estimator.search_policy_:
+            drawings["policy"] = PolicyDisplay
+    files = {}
+    for name, display_class in drawings.items():
+        import matplotlib.pyplot as plt  # the display has told if it is missing
+
+        figure = display_class.from_estimator(estimator).figure_
+        file = io.BytesIO()
+        figure.savefig(file, format="png", dpi=DPI)
+        plt.close(figure)
+        files[name] = file.getvalue()
+    return files

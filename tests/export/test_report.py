@@ -1,0 +1,166 @@
+"""Reports and model cards."""
+
+import html
+import re
+import subprocess
+import sys
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+import skops.io
+from estimators_of_all_kinds import cases
+from sklearn.datasets import load_iris
+from sklearn.linear_model import LogisticRegression
+
+import sknas
+from sknas import Architecture, NASClassifier, NASRegressor
+from sknas.export import model_card, report
+
+matplotlib.use("Agg")
+HOSTILE = "<script>alert(1)</script>"
+
+
+@pytest.fixture(scope="module")
+def searched():
+    X, y = load_iris(return_X_y=True)
+    clf = NASClassifier(search_epochs=4, n_candidates=12, max_epochs=20, random_state=0)
+    return clf.fit(X[::2], y[::2])
+
+
+@pytest.fixture(scope="module")
+def estimators():
+    return {name: (estimator, X) for name, estimator, X, _ in cases()}
+
+
+def test_a_report_tells_what_there_is_to_tell(searched, tmp_path):
+    X, y = load_iris(return_X_y=True)
+    baseline = LogisticRegression(max_iter=500).fit(X[::2], y[::2])
+    default = NASClassifier(
+        architecture=searched.space_.default_architecture(),
+        max_epochs=4,
+        random_state=0,
+    ).fit(X[::2], y[::2])
+    page = report(
+        searched,
+        tmp_path / "page.html",
+        X=X[1::2],
+        y=y[1::2],
+        baselines={"by hand": baseline, "plain default network": default},
+    )
+    assert (tmp_path / "page.html").read_text(encoding="utf-8") == page
+    text = html.unescape(page)
+    assert "75 rows of a table" in text
+    assert f"{searched.search_time_:.3g} s" in text
+    for estimator in (searched, baseline, default):
+        assert f"{estimator.score(X[1::2], y[1::2]):.4f}" in text
+    for architecture in searched.architectures_:
+        assert searched.space_.describe(architecture) in text
+    assert "(plain default network)" in text  # among the candidates
+    assert sknas.__version__ in text
+    assert page.count("data:image/png;base64,") == 4
+
+
+def test_a_report_needs_no_other_file(searched):
+    page = report(searched)
+    assert not re.findall(r"""(?:src|href)=["'](?!data:)""", page)
+    assert "http" not in page.replace("http-equiv", "")
+
+
+def test_the_code_in_a_report_trains_the_same_networks_again(searched):
+    page = html.unescape(report(searched))
+    code = re.search(r"<pre>(.*?)</pre>", page, flags=re.DOTALL).group(1)
+    namespace = {}
+    exec(code, namespace)
+    assert namespace["found"] == searched.architectures_
+    X, y = load_iris(return_X_y=True)
+    again = namespace["again"].set_params(max_epochs=20).fit(X[::2], y[::2])
+    np.testing.assert_array_equal(again.predict_proba(X), searched.predict_proba(X))
+
+
+def test_hostile_names_are_harmless(quicker):
+    rng = np.random.RandomState(0)
+    X = pd.DataFrame(rng.normal(size=(60, 2)), columns=[HOSTILE, "b"])
+    clf = NASClassifier(**quicker).fit(X, rng.choice([HOSTILE, "no"], 60))
+    assert "<script>" not in report(
+        clf, X=X, y=clf.predict(X), baselines={HOSTILE: clf}
+    )
+
+
+NAMES = ["mixed", "macro", "micro", "series_recurrent", "text", "regressor", "language"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_kind_of_estimator_has_a_report_and_a_card(name, estimators, tmp_path):
+    estimator, _ = estimators[name]
+    page = report(estimator)
+    assert page.count("data:image/png;base64,") == 1  # it has not searched
+    assert "the architecture was given" in page
+    card = model_card(estimator, tmp_path).render()
+    assert "network.png" in card and (tmp_path / "network.png").exists()
+
+
+def test_a_card_has_the_figures_and_pictures_of_the_search(searched, tmp_path):
+    X, y = load_iris(return_X_y=True)
+    card = model_card(searched, tmp_path / "card", X=X, y=y)
+    card.save(tmp_path / "card" / "README.md")
+    text = (tmp_path / "card" / "README.md").read_text()
+    assert f"{searched.score(X, y):.4f}" in text
+    for name in ("network", "course", "candidates", "policy"):
+        assert f"]({name}.png)" in text
+        assert (tmp_path / "card" / f"{name}.png").stat().st_size > 1000
+    found = re.findall(r"Architecture.from_json\('(.*?)'\)", text)
+    assert [Architecture.from_json(t) for t in found] == searched.architectures_
+    assert "ensemble_size" in text
+
+
+def test_baselines_need_rows(searched, tmp_path):
+    for write in (report, lambda *a, **k: model_card(a[0], tmp_path, **k)):
+        with pytest.raises(ValueError, match="give these too"):
+            write(searched, baselines={"itself": searched})
+
+
+def test_an_unfitted_estimator_has_nothing_to_tell(tmp_path):
+    with pytest.raises(ValueError, match="not fitted"):
+        report(NASRegressor())
+    with pytest.raises(ValueError, match="not fitted"):
+        model_card(NASRegressor(), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("package", "name", "extra"),
+    [("jinja2", "report", "report"), ("skops", "model_card", "card")],
+)
+def test_what_is_missing_is_named(package, name, extra, searched, tmp_path):
+    import joblib
+
+    joblib.dump(searched, tmp_path / "model.joblib")
+    code = (
+        f"import sys; sys.modules[{package!r}] = None\n"
+        "import joblib; from sknas import export\n"
+        f"clf = joblib.load({str(tmp_path / 'model.joblib')!r})\n"
+        "try:\n"
+        f"    export.{name}(clf, {str(tmp_path / 'out')!r})\n"
+        "except ImportError as error:\n"
+        "    print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert f"sknas[{extra}]" in done.stdout, done.stderr
+
+
+OWN = {"sknas.estimators._classifier.NASClassifier"}
+OWN |= {"sknas.estimators._regressor.NASRegressor"}
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "language"])
+def test_skops_trusts_our_own_class_alone(name, estimators, tmp_path):
+    estimator, X = estimators[name]
+    file = tmp_path / "model.skops"
+    skops.io.dump(estimator, file)
+    unknown = set(skops.io.get_untrusted_types(file=file))
+    assert len(unknown) == 1 and unknown <= OWN
+    loaded = skops.io.load(file, trusted=sorted(unknown))
+    assert repr(loaded) == repr(estimator)
+    assert loaded.architecture == estimator.architecture
+    np.testing.assert_array_equal(loaded.predict(X), estimator.predict(X))
