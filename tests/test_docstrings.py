@@ -4,11 +4,19 @@ import pydoc
 import pytest
 
 import sknas
-from sknas import modules, preprocessing, search, spaces, training
+from sknas import (
+    export,
+    inspection,
+    modules,
+    preprocessing,
+    search,
+    spaces,
+    training,
+)
 
 numpydoc_validate = pytest.importorskip("numpydoc.validate")
 
-INNER_ROOMS = (preprocessing, spaces, search, training, modules)
+INNER_ROOMS = (preprocessing, inspection, export, spaces, search, training, modules)
 
 # GL01 and GL02: where a docstring's text begins and ends; RT02: names of returned
 # values; further sections are up to the author
@@ -23,7 +31,7 @@ def is_documented_method(value):
 def public_objects():
     """Give the address of each class, function and method that users meet."""
     addresses = {}
-    for module in (sknas, preprocessing):
+    for module in (sknas, preprocessing, inspection, export):
         for name in module.__all__:
             value = getattr(module, name)
             if not (inspect.isclass(value) or inspect.isfunction(value)):
