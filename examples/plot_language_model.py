@@ -30,9 +30,9 @@ train, test = documents[:-3], documents[-3:]
 model = NASLanguageModel(
     RecurrentSpace(n_nodes=6, hidden_size=64, dropout=0.4),
     encoder=TokenEncoder(max_features=1_000),
-    search_epochs=4,
+    search_epochs=3,
     n_candidates=4,
-    max_epochs=15,
+    max_epochs=10,
     batch_size=16,
     random_state=0,
 )

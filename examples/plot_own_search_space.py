@@ -8,14 +8,22 @@ This one has a single hidden layer, of a width and an activation to be found.
 """
 
 # %%
+import matplotlib.pyplot as plt
 import torch
 from sklearn.datasets import load_breast_cancer
 from sklearn.model_selection import train_test_split
 from torch import nn
 from torch.nn import functional as F
 
-from sknas import Decision, Decisions, NASClassifier, SearchSpace
+from sknas import (
+    ArchitectureDisplay,
+    Decision,
+    Decisions,
+    NASClassifier,
+    SearchSpace,
+)
 from sknas.modules import ACTIVATIONS, OneHotColumns
+from sknas.spaces import Graph, Node
 
 
 class OneLayer(nn.Module):
@@ -73,6 +81,18 @@ class OneLayerSpace(SearchSpace):
         """Build the stand-alone network of an architecture."""
         return OneLayer(spec, architecture["width"], architecture["activation"])
 
+    def graph(self, architecture, spec=None):
+        """Draw it: optional, and so is `source`, for export_code and ONNX."""
+        hidden = f"linear, {architecture['width']}"
+        nodes = {
+            "input": Node("input", "input"),
+            "hidden": Node(hidden, parameters=("hidden.",)),
+            "activation": Node(architecture["activation"]),
+            "output": Node("output", "output", parameters=("output.",)),
+        }
+        names = list(nodes)
+        return Graph(nodes, list(zip(names, names[1:], strict=False)))
+
 
 # %%
 # Parameters are shared by name: since both networks call them the same, nothing
@@ -82,3 +102,8 @@ X_train, X_test, y_train, y_test = train_test_split(X, y, stratify=y, random_sta
 clf = NASClassifier(OneLayerSpace(), random_state=0).fit(X_train, y_train)
 print(f"test accuracy {clf.score(X_test, y_test):.3f}")
 print(clf.architecture_)
+
+# %%
+# What its method ``graph`` gives is what the display draws.
+ArchitectureDisplay.from_estimator(clf)
+plt.show()

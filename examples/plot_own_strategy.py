@@ -10,11 +10,12 @@ of a few drawn from a population in which the oldest die.
 # %%
 from collections import deque
 
+import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_breast_cancer
 from sklearn.model_selection import train_test_split
 
-from sknas import NASClassifier, SearchStrategy
+from sknas import NASClassifier, SearchHistoryDisplay, SearchStrategy
 
 
 class Evolution(SearchStrategy):
@@ -69,3 +70,9 @@ X_train, X_test, y_train, y_test = train_test_split(X, y, stratify=y, random_sta
 clf = NASClassifier(strategy=Evolution(), random_state=0).fit(X_train, y_train)
 print(f"test accuracy {clf.score(X_test, y_test):.3f}")
 print(clf.architecture_)
+
+# %%
+# The rewards of what it proposed, epoch by epoch. A method ``policy`` would add what
+# ``PolicyDisplay`` draws.
+SearchHistoryDisplay.from_estimator(clf)
+plt.show()
