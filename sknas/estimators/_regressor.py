@@ -234,7 +234,7 @@ class NASRegressor(RegressorMixin, BaseNAS):
         Number of columns seen in `fit`; of images and series, the number of values of
         each.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, if `X` had names that are all strings.
 
     See Also

@@ -150,7 +150,7 @@ class PolicyDisplay:
         plt = import_pyplot()
         from matplotlib.patches import Rectangle
 
-        left = LETTER * max(len(row.label) for row in self.rows) + 0.2
+        left = LETTER * max(len(row.label) for row in self.rows) + 0.3
         cell = 0.16 + LETTER * max(
             len(option) + 6 for row in self.rows for option in row.options
         )

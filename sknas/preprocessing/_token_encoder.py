@@ -189,7 +189,7 @@ class TokenEncoder(TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        ids : TokenIds of shape (n_samples, max_length_)
+        ids : TokenIds of shape (n_samples, `max_length_`)
             The ids, an array of int64.
         """
         rows = self.encode(X)
