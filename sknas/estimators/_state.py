@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import warnings
 
+import numpy as np
 import torch
+from sklearn.base import BaseEstimator
 from skorch.dataset import Dataset
 from skorch.history import History
 
@@ -63,9 +65,9 @@ def to_state(attributes: dict) -> dict:
 
 def from_state(state: dict, estimator_name: str) -> dict:
     """Turn plain values into an estimator's attributes."""
-    attributes = dict(state)
-    if "_sknas_version" not in attributes:
-        return attributes
+    if "_sknas_version" not in state:
+        return dict(state)
+    attributes = _without_memmaps(state)
     version = attributes.pop("_sknas_version")
     if version != __version__:
         warnings.warn(
@@ -124,6 +126,19 @@ def build_net(estimator) -> TrainingNet:
     ).initialize()
     net.history = History(estimator._history)
     return net
+
+
+def _without_memmaps(value: object) -> object:
+    """See memory-mapped arrays as the plain ones that all of numpy's readers know."""
+    if isinstance(value, np.memmap):
+        return np.asarray(value)
+    if type(value) in (list, tuple):
+        return type(value)(_without_memmaps(part) for part in value)
+    if type(value) is dict:
+        return {key: _without_memmaps(part) for key, part in value.items()}
+    if isinstance(value, BaseEstimator):  # such as a scaler
+        vars(value).update(_without_memmaps(vars(value)))
+    return value
 
 
 def _object_to_state(value: object) -> object:

@@ -178,16 +178,24 @@ def test_skops_takes_pipelines_and_arrays(quick):
     np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
 
 
+def test_skops_writes_mapped_classifiers(fitted_mixed, mixed, tmp_path):
+    sio = pytest.importorskip("skops.io")
+    X, _ = mixed
+    joblib.dump(fitted_mixed, tmp_path / "model.joblib")
+    mapped = joblib.load(tmp_path / "model.joblib", mmap_mode="r")
+    data = sio.dumps(mapped)
+    again = sio.loads(data, trusted=sio.get_untrusted_types(data=data))
+    np.testing.assert_array_equal(again.predict_proba(X), fitted_mixed.predict_proba(X))
+
+
 def test_weights_are_mapped_into_memory(fitted_digits, digits, tmp_path):
     X = digits[1]
     file = tmp_path / "model.joblib"
     joblib.dump(fitted_digits, file)
     mapped = joblib.load(file, mmap_mode="r")
-    maps = [
-        array
-        for array in plain_values(mapped.__getstate__())
-        if isinstance(array, np.memmap)
-    ]
+    arrays = list(plain_values(mapped.__getstate__()))
+    assert not any(isinstance(array, np.memmap) for array in arrays)
+    maps = [array for array in arrays if isinstance(array.base, np.memmap)]
     for network in mapped.networks_:
         for parameter in network.parameters():
             assert any(np.shares_memory(parameter.numpy(), m) for m in maps)
