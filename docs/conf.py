@@ -44,7 +44,7 @@ sphinx_gallery_conf = {
     "backreferences_dir": "gallery/backreferences",
     "doc_module": ("sknas",),
     "filename_pattern": r"plot_|quickstart",
-    "ignore_pattern": r"cifar10|__init__",
+    "ignore_pattern": r"__init__",
     "within_subsection_order": "gallery_order.place",
     "abort_on_example_error": True,
     "capture_repr": ("_repr_html_",),

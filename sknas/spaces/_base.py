@@ -175,8 +175,8 @@ class SearchSpace(BaseEstimator, metaclass=ABCMeta):
         Returns
         -------
         space : SearchSpace
-            This one, with those parameters that begin with ``final_``, and are not None,
-            in the place of the others. The decisions must be the same.
+            This one, with those parameters that begin with ``final_``, and are not
+            None, in the place of the others. The decisions must be the same.
         """
         parameters = self.get_params(deep=False)
         final = {
