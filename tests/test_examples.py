@@ -1,6 +1,7 @@
 """Examples run, and what they define fits in wherever sknas's own would."""
 
 import copy
+import functools
 import runpy
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 
-from sknas import NASClassifier, TabularSpace
+from sknas import NASClassifier, NASLanguageModel, NASRegressor, TabularSpace
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 QUICK = {
@@ -19,6 +20,16 @@ QUICK = {
     "ensemble_size": 2,
     "random_state": 0,
 }
+
+
+@pytest.fixture
+def pyplot(monkeypatch):
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    pyplot.switch_backend("agg")
+    monkeypatch.setattr(pyplot, "show", lambda: None)
+    pyplot.close("all")
+    yield pyplot
+    pyplot.close("all")
 
 
 @pytest.fixture(scope="module")
@@ -77,14 +88,36 @@ def test_quickstart_prints_what_it_found(capsys):
     assert "Architecture of the 'tabular' space" in printed
 
 
-def test_quantiles_cover_most_of_what_they_should(capsys, monkeypatch):
-    pyplot = pytest.importorskip("matplotlib.pyplot")
-    monkeypatch.setattr(pyplot, "show", lambda: None)
-    pyplot.switch_backend("agg")
+def test_quantiles_cover_most_of_what_they_should(capsys, pyplot):
     runpy.run_path(str(EXAMPLES / "plot_quantiles.py"))
     printed = capsys.readouterr().out
     assert float(printed.split("test R2")[1].split()[0]) > 0.3
     assert 65 < float(printed.split("in the band")[1].split("%")[0]) < 92
     [figure] = map(pyplot.figure, pyplot.get_fignums())
     assert [axes.get_title() for axes in figure.axes][0] == "Means"
-    pyplot.close("all")
+
+
+@pytest.fixture
+def small_budgets(monkeypatch):
+    """Let the estimators do nothing well, but soon."""
+
+    def soon(fit):
+        @functools.wraps(fit)
+        def quick_fit(self, *args, **kwargs):
+            self.set_params(search_epochs=2, n_candidates=3, max_epochs=2)
+            return fit(self, *args, **kwargs)
+
+        return quick_fit
+
+    for estimator in (NASClassifier, NASRegressor, NASLanguageModel):
+        monkeypatch.setattr(estimator, "fit", soon(estimator.fit))
+
+
+# the documentation's build runs them with the budgets that they have
+@pytest.mark.parametrize(
+    "path", sorted(EXAMPLES.glob("plot_*.py")), ids=lambda path: path.stem
+)
+def test_an_example_runs_through_and_ends_in_figures(path, small_budgets, pyplot):
+    runpy.run_path(str(path))
+    figures = [pyplot.figure(number) for number in pyplot.get_fignums()]
+    assert figures and all(figure.axes for figure in figures)
