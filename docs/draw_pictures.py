@@ -1,4 +1,4 @@
-"""Draw the pictures of the pages anew: `python docs/draw_pictures.py`.
+"""Draw the pictures of the pages anew: `python docs/draw_pictures.py [SPACE ...]`.
 
 For each space: a network that was found, the course of its search, its candidates,
 and its policy. It takes a few minutes; the pictures are kept beside the pages, so that
@@ -6,13 +6,14 @@ these are made without it.
 """
 
 import io
+import sys
 from pathlib import Path
 
 import matplotlib
 import numpy as np
 from matplotlib import pyplot as plt
 from PIL import Image
-from sklearn.datasets import load_digits, load_wine
+from sklearn.datasets import load_digits
 
 from sknas import (
     ArchitectureDisplay,
@@ -53,7 +54,7 @@ def fits():
     digits = load_digits()
     images = digits.images[:600], digits.target[:600]
     quick = {"max_epochs": 15, "random_state": 0}
-    yield "tabular", NASClassifier(random_state=0), load_wine(return_X_y=True)
+    yield "tabular", NASClassifier(random_state=0), (digits.data, digits.target)
     yield "macro", NASClassifier(ConvMacroSpace(), search_epochs=10, **quick), images
     yield "micro", NASClassifier(ConvMicroSpace(), search_epochs=6, **quick), images
     yield "recurrent", NASClassifier(RecurrentSpace(), **quick), make_waves()
@@ -70,10 +71,12 @@ def save(figure, path):
 
 
 def main():
-    """Draw all."""
+    """Draw those of the spaces that are named, or all."""
     matplotlib.use("agg")
     FOLDER.mkdir(exist_ok=True)
     for name, estimator, (X, y) in fits():
+        if sys.argv[1:] and name not in sys.argv[1:]:
+            continue
         estimator.fit(X, y)
         print(
             f"{name}: {estimator.search_time_ + estimator.refit_time_:.0f} s",

@@ -168,6 +168,7 @@ class CandidatesDisplay:
             ylabel="reward with weights of its own",
         )
         ax.margins(0.12)
+        ax.locator_params(axis="x", nbins=6)
         handles, labels = ax.get_legend_handles_labels()
         shown = [ring.any(), rest.any()]
         ax.legend(
