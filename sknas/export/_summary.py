@@ -156,8 +156,10 @@ def scores(estimator, X, y) -> dict[str, float]:
     Returns
     -------
     scores : dict of str to float
-        Accuracy and log-loss, or R squared.
+        Accuracy and log-loss, R squared, or perplexity.
     """
+    if hasattr(estimator, "perplexity"):
+        return {"perplexity": float(estimator.perplexity(X))}
     if not is_classifier(estimator):
         return {"R squared": float(estimator.score(X, y))}
     found = {"accuracy": float(estimator.score(X, y))}
@@ -174,11 +176,11 @@ def comparison_rows(
 
     Parameters
     ----------
-    estimator : NASClassifier or NASRegressor
+    estimator : NASClassifier, NASRegressor or NASLanguageModel
         Fitted.
 
     X, y : array-like or None
-        Rows to judge by. None: there are no measures.
+        Rows to judge by; texts need no y. None: there are no measures.
 
     baselines : mapping of str to estimator, or None
         Fitted estimators to compare with, by their names.
@@ -193,7 +195,7 @@ def comparison_rows(
     ValueError
         If there are baselines, but no rows to judge by.
     """
-    if X is None or y is None:
+    if X is None or (y is None and not hasattr(estimator, "perplexity")):
         if baselines:
             raise ValueError("baselines are compared on X and y: give these too.")
         return []

@@ -101,6 +101,13 @@ def test_every_kind_of_estimator_has_a_report_and_a_card(name, estimators, tmp_p
     assert "network.png" in card and (tmp_path / "network.png").exists()
 
 
+def test_a_language_model_is_judged_by_its_perplexity(estimators):
+    writer, ids = estimators["language"]
+    page = report(writer, X=ids, baselines={"the same": writer})
+    assert page.count(f"{writer.perplexity(ids):.4f}") == 2
+    assert page.count("<th>perplexity</th>") == 1
+
+
 def test_a_card_has_the_figures_and_pictures_of_the_search(searched, tmp_path):
     X, y = load_iris(return_X_y=True)
     card = model_card(searched, tmp_path / "card", X=X, y=y)
