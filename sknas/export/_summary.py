@@ -6,6 +6,7 @@ import io
 import platform
 from collections.abc import Mapping
 from importlib.metadata import version
+from inspect import signature
 
 import numpy as np
 from sklearn.base import is_classifier
@@ -18,7 +19,20 @@ from sknas.inspection import (
     PolicyDisplay,
     SearchHistoryDisplay,
 )
+from sknas.spaces import SearchSpace
 
+# parameters that change nothing once the architectures are given
+OF_THE_SEARCH = {
+    "strategy",
+    "architecture",
+    "search_epochs",
+    "n_candidates",
+    "time_limit",
+    "checkpoint",
+    "callbacks",
+    "verbose",
+    "n_jobs",
+}
 PACKAGES = ("sknas", "scikit-learn", "torch", "skorch", "numpy")
 MANY_NAMES = 30
 DPI = 90
@@ -217,8 +231,18 @@ def version_facts() -> dict[str, str]:
 
 def reproduction(estimator) -> str:
     """Give code that trains the found networks again; see :func:`data_facts`."""
+    parameters = estimator.get_params(deep=False)
+    kept = {
+        name: parameters[name]
+        for name, parameter in signature(type(estimator).__init__).parameters.items()
+        if name in parameters
+        and name not in OF_THE_SEARCH
+        and repr(parameters[name]) != repr(parameter.default)
+    }
+    names = [type(estimator).__name__, "Architecture"]
+    names += [type(v).__name__ for v in kept.values() if isinstance(v, SearchSpace)]
     lines = [
-        f"from sknas import {type(estimator).__name__}, Architecture",
+        f"from sknas import {', '.join(names)}",
         "",
         f"# as it was searched: {estimator!r}".replace("\n", "\n# "),
         "found = [",
@@ -228,7 +252,10 @@ def reproduction(estimator) -> str:
         ],
         "]",
         "# the same networks, without a search",
-        f"again = {type(estimator).__name__}(architecture=found, random_state=0)",
+        f"again = {type(estimator).__name__}(",
+        "    architecture=found,",
+        *[f"    {name}={value!r}," for name, value in kept.items()],
+        ")",
     ]
     return "\n".join(lines)
 

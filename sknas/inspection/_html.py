@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from html import escape
 
 from sknas.architecture import Architecture
-from sknas.inspection._architecture import count_parameters, shape_text
+from sknas.inspection._architecture import count_parameters
 from sknas.inspection._layout import find_layers
+from sknas.inspection._part import shape_text
 from sknas.spaces import DataSpec, Graph, SearchSpace
 
 DECISIONS = """
