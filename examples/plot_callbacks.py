@@ -25,7 +25,8 @@ X_train, X_test, y_train, y_test = train_test_split(
 
 # %%
 # A skorch callback is given the nets of the search and of the training alike. This one
-# notes the norm of the gradients, and which net it was.
+# notes the norm of the gradients, and which net it was; ``verbose=1`` shows a bar of
+# progress for each phase.
 
 
 class GradientNorms(Callback):
@@ -48,7 +49,7 @@ class GradientNorms(Callback):
 
 
 norms = GradientNorms()
-clf = NASClassifier(callbacks=[norms], random_state=0).fit(X_train, y_train)
+clf = NASClassifier(callbacks=[norms], verbose=1, random_state=0).fit(X_train, y_train)
 noted = pd.DataFrame(norms.norms_)
 print(noted.groupby("phase")["norm"].describe()[["count", "50%", "max"]])
 
