@@ -250,7 +250,9 @@ def _label(value: object) -> str:
     if _is_missing(value):
         return MISSING
     # as one category, since they are equal: True, 1 and 1.0
-    if isinstance(value, numbers.Real | np.bool_):
+    if isinstance(value, numbers.Integral | np.bool_):
+        return str(int(value))  # a float has no room for identifiers of 64 bits
+    if isinstance(value, numbers.Real):
         number = float(value)
         return str(int(number)) if number.is_integer() else repr(number)
     return str(value)

@@ -13,6 +13,9 @@ from sknas.estimators._source import ReaderSource, assign
 from sknas.estimators._table import CLIP, TableEncoder
 
 LABELS = f'''
+from numbers import Real
+
+
 def is_missing(value):
     return value is None or type(value).__name__ in ("NAType", "NaTType") or (
         isinstance(value, float) and value != value
@@ -24,7 +27,9 @@ def label(value):
     value = value.item() if hasattr(value, "item") else value
     if is_missing(value):
         return {MISSING!r}
-    if isinstance(value, (bool, int, float)):
+    if isinstance(value, int):
+        return str(int(value))
+    if isinstance(value, Real):
         return str(int(value)) if float(value).is_integer() else repr(float(value))
     return str(value)
 

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from fractions import Fraction
 
 import numpy as np
 import pandas as pd
@@ -167,3 +168,20 @@ def test_a_space_of_ones_own_is_told_what_it_lacks(digits, quicker):
     clf = NASClassifier(Bare(), **quicker).fit(X, y)
     with pytest.raises(NotImplementedError, match="method 'source' of Bare"):
         clf.export_code()
+
+
+def test_great_whole_numbers_and_fractions_are_categories(quicker):
+    rng = np.random.RandomState(0)
+    ids = 1765432109876543210 + rng.randint(3, size=90)
+    thirds = pd.Categorical([Fraction(i % 2 + 1, 3) for i in range(90)])
+    X = pd.DataFrame({"id": pd.Categorical(ids), "third": thirds})
+    clf = NASClassifier(**quicker | {"max_epochs": 40}).fit(X, ids % 3)
+    assert clf.score(X, ids % 3) == 1
+    names = {}
+    exec(clf.export_code(), names)
+    model = names["Model"]().eval()
+    weights = clf.export_weights()
+    model.load_state_dict({n: torch.from_numpy(w) for n, w in weights.items()})
+    with torch.no_grad():
+        found = model(*names["read"](X.to_numpy(dtype=object).tolist())).numpy()
+    np.testing.assert_allclose(found, clf.predict_proba(X), atol=1e-6)
