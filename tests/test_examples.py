@@ -67,6 +67,16 @@ def test_own_strategy_is_told_rewards_during_a_search(own_strategy):
     assert not hasattr(clf.strategy, "population_"), "fit must not touch parameters"
 
 
+def test_a_strategy_may_tell_nothing(own_strategy):
+    class Quiet(own_strategy):
+        def tell(self, architectures, rewards):
+            super().tell(architectures, rewards)
+
+    X, y = load_iris(return_X_y=True)
+    clf = NASClassifier(strategy=Quiet(), **QUICK).fit(X, y)
+    assert clf.score(X, y) > 0.5
+
+
 def test_own_space_is_searched_reused_and_copied(own_space):
     X, y = load_iris(return_X_y=True)
     clf = NASClassifier(own_space(widths=(4, 8)), **QUICK).fit(X, y)

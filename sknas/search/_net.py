@@ -182,7 +182,7 @@ class SearchNet(InMemoryNet):
         rewards = self.reward(logits, *target)
         finite = rewards[np.isfinite(rewards)]
         records = {"loss": 0.0, **({"reward": finite.mean()} if len(finite) else {})}
-        records |= self.strategy.tell(architectures, rewards)
+        records |= self.strategy.tell(architectures, rewards) or {}
         for name, value in records.items():
             self.history.record_batch(f"controller_{name}", value)
             self._records.setdefault(name, []).append(value)

@@ -72,7 +72,7 @@ class SearchStrategy(BaseEstimator, metaclass=ABCMeta):
 
     def tell(
         self, architectures: list[Architecture], rewards: np.ndarray
-    ) -> dict[str, float]:
+    ) -> dict[str, float] | None:
         """Learn from the rewards of architectures.
 
         Parameters
@@ -85,7 +85,7 @@ class SearchStrategy(BaseEstimator, metaclass=ABCMeta):
 
         Returns
         -------
-        records : dict of str to float
+        records : dict of str to float, or None
             What the search's history is to keep of the step, such as the loss.
         """
         return {}
