@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from sklearn.utils.validation import check_is_fitted
+import numbers
 
 from sknas.architecture import Architecture
+from sknas.inspection._checks import check_has_network
 from sknas.inspection._layout import is_chain
 from sknas.inspection._matplotlib import import_pyplot
 from sknas.inspection._part import FONT_SIZE, LETTER, LINE, Part, split_parts
@@ -88,11 +89,11 @@ class ArchitectureDisplay:
         ValueError
             If there is no such member.
         """
-        check_is_fitted(estimator)
+        check_has_network(estimator)
         architectures = estimator.architectures_
         if member is None:
             architecture = estimator.architecture_
-        elif isinstance(member, int) and 0 <= member < len(architectures):
+        elif _is_index(member, len(architectures)):
             architecture = architectures[member]
         else:
             raise ValueError(
@@ -189,6 +190,7 @@ class ArchitectureDisplay:
                 va="top",
                 fontsize=1.1 * FONT_SIZE * scale,
                 weight="bold",
+                parse_math=False,
             )
         x = (width - used) / 2
         for column, own in zip(columns, widths, strict=True):
@@ -198,6 +200,11 @@ class ArchitectureDisplay:
                 y -= part.height + PART_GAP
             x += own + PART_GAP
         return self
+
+
+def _is_index(value: object, n: int) -> bool:
+    is_whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    return is_whole and 0 <= value < n
 
 
 def _arrange(parts: list[Part]) -> list[list[Part]]:

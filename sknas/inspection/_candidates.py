@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.stats import spearmanr
-from sklearn.utils.validation import check_is_fitted
 
+from sknas.inspection._checks import check_searched
 from sknas.inspection._matplotlib import import_pyplot
-from sknas.inspection._search_history import check_searched
 
 SMALLEST, LARGEST = 30.0, 260.0  # areas of marks, in square points
 LEAST_PAIRS = 3  # of scores, for a rank correlation
@@ -89,9 +88,8 @@ class CandidatesDisplay:
         ValueError
             If there was no search.
         """
-        check_is_fitted(estimator)
-        table = getattr(estimator, "search_results_", {})
-        check_searched(estimator, table)
+        check_searched(estimator, "search_results_")
+        table = estimator.search_results_
         final = {architecture.to_json() for architecture in estimator.architectures_}
         return cls(
             *(
@@ -163,7 +161,9 @@ class CandidatesDisplay:
         )
         ax.set(
             title=f"{trained.sum()} candidates of {sizes} parameters\n"
-            f"rank correlation {correlation}",
+            f"rank correlation {correlation}"
+            if trained.any()
+            else "no candidate was trained by itself",
             xlabel="reward with shared parameters",
             ylabel="reward with weights of its own",
         )

@@ -43,8 +43,16 @@ def panels(plt, ax, n: int) -> list:
     if ax is None:
         figure = plt.figure(figsize=(9.0, 3.1 * n_rows), layout="constrained")
         grid = figure.add_gridspec(n_rows, 2)
-    else:
-        figure = ax.figure
-        ax.set_axis_off()
-        grid = ax.get_subplotspec().subgridspec(n_rows, 2, wspace=0.35, hspace=0.6)
-    return [figure.add_subplot(grid[i // 2, i % 2]) for i in range(n)]
+        return [figure.add_subplot(grid[i // 2, i % 2]) for i in range(n)]
+    ax.set_axis_off()
+    box = ax.get_window_extent().transformed(ax.figure.dpi_scale_trans.inverted())
+    # inches for what stands around a panel, at most half of its place
+    left, right = (min(size / box.width, 0.12) for size in (0.7, 0.1))
+    bottom, top = (min(size / box.height, 0.25 / n_rows) for size in (0.5, 0.3))
+    width, height = 0.5 - left - right, 1 / n_rows - bottom - top
+    return [
+        ax.inset_axes(
+            (i % 2 / 2 + left, 1 - (i // 2 + 1) / n_rows + bottom, width, height)
+        )
+        for i in range(n)
+    ]

@@ -121,6 +121,7 @@ class Part:
                 va="top",
                 fontsize=FONT_SIZE * scale,
                 style="italic",
+                parse_math=False,
             )
         layers = self.layout.y
         highest = max(layers[k] + self.heights[k] / 2 for k in layers)
@@ -164,6 +165,7 @@ class Part:
             va="center_baseline" if node.label == "+" else "center",
             fontsize=FONT_SIZE * scale,
             zorder=5,
+            parse_math=False,
         )
         if detail:
             ax.text(

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
+from sknas.inspection._checks import check_searched
 from sknas.inspection._matplotlib import import_pyplot
-from sknas.inspection._search_history import check_searched
 
 LETTER = 0.068  # inches that a letter takes up
 ROW = 0.34
@@ -93,13 +92,17 @@ class PolicyDisplay:
             If there was no search, its strategy has no policy to tell of, or a decision
             is not one of the space.
         """
-        check_is_fitted(estimator)
-        check_searched(estimator, getattr(estimator, "history_", []))
+        check_searched(estimator)
         policy = estimator.search_policy_
         if not policy:
             raise ValueError(
                 "The strategy does not tell how likely it is to choose each option, "
                 "which is what a method 'policy' of its class is for."
+            )
+        if isinstance(decisions, str) or (decisions is not None and not len(decisions)):
+            raise ValueError(
+                f"decisions must be None or a list of names of decisions, got "
+                f"{decisions!r}."
             )
         unknown = sorted(set(decisions or ()) - set(policy))
         if unknown:
@@ -176,7 +179,7 @@ class PolicyDisplay:
         colors = plt.get_cmap("Blues")
         for i, row in enumerate(self.rows):
             y = 0.4 + ROW * i
-            text = {"va": "center", "fontsize": 8.5 * scale}
+            text = {"va": "center", "fontsize": 8.5 * scale, "parse_math": False}
             ax.text(left - 0.1, y + ROW / 2, row.label, ha="right", **text)
             for j, (option, p, chosen) in enumerate(
                 zip(row.options, row.probability, row.chosen, strict=True)

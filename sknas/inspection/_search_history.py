@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
+from sknas.inspection._checks import check_searched
 from sknas.inspection._matplotlib import import_pyplot, panels
 
 PHASES = {
@@ -67,7 +67,7 @@ class SearchHistoryDisplay:
         ValueError
             If there was no search.
         """
-        check_searched(estimator, estimator_history(estimator))
+        check_searched(estimator)
         history = estimator.history_
         strategy = sum(row.get("controller_dur", 0.0) for row in history)
         shared = sum(row.get("dur", 0.0) for row in history) - strategy
@@ -94,7 +94,9 @@ class SearchHistoryDisplay:
             Itself.
         """
         plt = import_pyplot()
-        drawings = {"loss": self._draw_loss, "time": self._draw_time}
+        drawings = {"time": self._draw_time}
+        if self._values("train_loss")[0].size:
+            drawings = {"loss": self._draw_loss, **drawings}
         if self._values("controller_entropy")[0].size:
             drawings = {"entropy": self._draw_entropy, **drawings}
         if self._values("controller_reward")[0].size:
@@ -139,28 +141,10 @@ class SearchHistoryDisplay:
         ax.set(title=title, xlabel="epoch", ylabel="training loss")
 
     def _draw_time(self, ax) -> None:
-        names = list(self.seconds)
-        bars = ax.barh(
-            names, list(self.seconds.values()), color=[PHASES[n] for n in names]
-        )
-        labels = [f"{value:.3g} s" for value in self.seconds.values()]
-        ax.bar_label(bars, labels, padding=3, fontsize="small")
-        ax.margins(x=0.18)
+        seconds = list(self.seconds.values())
+        ax.barh(range(len(seconds)), seconds, color=list(PHASES.values()), alpha=0.5)
+        for i, (name, value) in enumerate(self.seconds.items()):
+            ax.text(0, i, f" {name}: {value:.3g} s", va="center", fontsize="small")
+        ax.set_yticks([])
         ax.invert_yaxis()
         ax.set(title="time of each phase", xlabel="seconds")
-
-
-def estimator_history(estimator) -> list[dict]:
-    """Give the search's history; empty if there was no search."""
-    check_is_fitted(estimator)
-    return getattr(estimator, "history_", [])
-
-
-def check_searched(estimator, what: object) -> None:
-    """Raise where an estimator has not searched."""
-    check_is_fitted(estimator)
-    if not len(what):
-        raise ValueError(
-            f"This {type(estimator).__name__} has not searched: its architecture was "
-            "given, or its fit was stopped before. There is nothing to be drawn."
-        )

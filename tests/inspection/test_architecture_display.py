@@ -118,7 +118,8 @@ def test_of_an_estimator_the_best_is_drawn_or_any_other(fitted_digits):
     other = ArchitectureDisplay.from_estimator(fitted_digits, member=1)
     depth = fitted_digits.architectures_[1]["n_layers"]
     assert sum(name.startswith("layer_") for name in other.graph.nodes) == depth
-    for wrong in (2, -1, "best", 0.0):
+    ArchitectureDisplay.from_estimator(fitted_digits, member=np.int64(1))
+    for wrong in (2, -1, "best", 0.0, True):
         with pytest.raises(ValueError, match="member must be None or"):
             ArchitectureDisplay.from_estimator(fitted_digits, member=wrong)
 

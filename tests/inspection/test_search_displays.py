@@ -2,11 +2,16 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits, load_iris
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
 
 from sknas import (
     ENAS,
+    ArchitectureDisplay,
     CandidatesDisplay,
     ConvMacroSpace,
+    Decision,
+    Decisions,
     NASClassifier,
     PolicyDisplay,
     RandomSearch,
@@ -14,6 +19,7 @@ from sknas import (
     SearchStrategy,
     TabularSpace,
 )
+from sknas.spaces import Graph, Node
 
 DISPLAYS = [CandidatesDisplay, PolicyDisplay, SearchHistoryDisplay]
 
@@ -192,3 +198,51 @@ def test_without_a_search_there_is_nothing_to_draw(display_class):
         display_class.from_estimator(clf)
     with pytest.raises(ValueError, match="not fitted"):
         display_class.from_estimator(NASClassifier())
+
+
+@pytest.mark.parametrize("display_class", [*DISPLAYS, ArchitectureDisplay])
+def test_axes_of_all_kinds_will_do(display_class, searched):
+    figure = plt.figure()
+    display_class.from_estimator(searched, ax=figure.add_axes((0.1, 0.1, 0.8, 0.8)))
+    inset = plt.subplots()[1].inset_axes((0.5, 0.5, 0.4, 0.4))
+    display_class.from_estimator(searched, ax=inset).figure_.canvas.draw()
+    figure, axes = plt.subplots(1, 2, figsize=(14, 6), layout="constrained")
+    display = display_class.from_estimator(searched, ax=axes[1])
+    figure.canvas.draw()  # warns where nothing is left of the axes
+    drawn = getattr(display, "axes_", {}).values() or [display.ax_]
+    assert all(ax.get_window_extent().width > 150 for ax in drawn)
+
+
+@pytest.mark.parametrize("display_class", [*DISPLAYS, ArchitectureDisplay])
+def test_what_is_no_estimator_of_ours_is_told_of(display_class, searched):
+    for other in (make_pipeline(searched), LogisticRegression()):
+        with pytest.raises(TypeError, match="is needed, got"):
+            display_class.from_estimator(other)
+
+
+def test_a_search_that_had_no_time_is_drawn(quicker):
+    X, y = load_iris(return_X_y=True)
+    clf = NASClassifier(**quicker, time_limit=0.01).fit(X, y)
+    display = SearchHistoryDisplay.from_estimator(clf)
+    assert "loss" not in display.axes_
+    display = CandidatesDisplay.from_estimator(clf)
+    assert "no candidate" in display.ax_.get_title()
+
+
+@pytest.mark.parametrize("decisions", [[], "n_layers", ["n_layer"]])
+def test_wrong_decisions_are_told_of(decisions, searched):
+    with pytest.raises(ValueError, match="decisions"):
+        PolicyDisplay.from_estimator(searched, decisions=decisions)
+
+
+def test_dollars_are_dollars(quicker):
+    class Priced(TabularSpace):
+        def decisions(self):
+            decisions = [*super().decisions(), Decision("cost", ("$1", "$\\foo$"))]
+            return Decisions(self.name, decisions)
+
+    X, y = load_iris(return_X_y=True)
+    clf = NASClassifier(Priced(), **quicker).fit(X, y)
+    PolicyDisplay.from_estimator(clf).figure_.canvas.draw()
+    graph = Graph({"a": Node("$\\foo$")}, [])
+    ArchitectureDisplay(graph, {"a": 1}, "$\\bar$").plot().figure_.canvas.draw()
