@@ -6,8 +6,6 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from sklearn.utils.validation import check_is_fitted
-
 from sknas.export._summary import (
     budget_facts,
     candidate_rows,
@@ -18,6 +16,7 @@ from sknas.export._summary import (
     reproduction,
     version_facts,
 )
+from sknas.inspection import check_has_network
 
 CAPTIONS = {
     "network": "The best network",
@@ -59,13 +58,16 @@ def model_card(
 
     Raises
     ------
+    TypeError
+        If it is none of sknas's estimators, or the baselines have no names.
+
     ValueError
         If there are baselines, but no rows to judge by.
 
     ImportError
         If skops or matplotlib is not installed; the extra "card" brings both.
     """
-    check_is_fitted(estimator)
+    check_has_network(estimator)
     try:
         from skops.card import Card
     except ImportError as error:

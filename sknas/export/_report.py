@@ -7,8 +7,6 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from sklearn.utils.validation import check_is_fitted
-
 from sknas.export._summary import (
     budget_facts,
     candidate_rows,
@@ -19,6 +17,7 @@ from sknas.export._summary import (
     reproduction,
     version_facts,
 )
+from sknas.inspection import check_has_network
 
 PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -124,13 +123,16 @@ def report(
 
     Raises
     ------
+    TypeError
+        If it is none of sknas's estimators, or the baselines have no names.
+
     ValueError
         If there are baselines, but no rows to judge by.
 
     ImportError
         If matplotlib or jinja2 is not installed; the extra "report" brings both.
     """
-    check_is_fitted(estimator)
+    check_has_network(estimator)
     try:
         from jinja2 import Environment
     except ImportError as error:

@@ -11,13 +11,13 @@ from inspect import signature
 import numpy as np
 from sklearn.base import is_classifier
 from sklearn.metrics import log_loss
-from sklearn.utils.validation import check_is_fitted
 
 from sknas.inspection import (
     ArchitectureDisplay,
     CandidatesDisplay,
     PolicyDisplay,
     SearchHistoryDisplay,
+    check_has_network,
 )
 from sknas.spaces import SearchSpace
 
@@ -58,7 +58,7 @@ def data_facts(estimator) -> dict[str, str]:
     facts : dict of str to str
         The facts, by their names.
     """
-    check_is_fitted(estimator)
+    check_has_network(estimator)
     spec = estimator.data_spec_
     facts = {"fitted on": f"{estimator.n_samples_fit_:,} {KINDS[spec.kind]}"}
     if spec.kind == "table":
@@ -98,13 +98,16 @@ def budget_facts(estimator) -> dict[str, str]:
     }
     table = estimator.search_results_
     if table:
+        n_epochs = sum("train_loss" in row for row in estimator.history_)
         n_trained = int(np.sum(table["trained"]))
         facts["searched"] = (
-            f"{len(estimator.history_)} epochs; {len(table['rank'])} candidates "
+            f"{n_epochs} epochs; {len(table['rank'])} candidates "
             f"ranked, {n_trained} trained"
         )
     else:
-        facts["searched"] = "no: the architecture was given"
+        facts["searched"] = (
+            "no: the architectures were given, or kept from an earlier fit"
+        )
     facts["time of the search"] = f"{estimator.search_time_:.3g} s"
     facts["time of the final training"] = f"{estimator.refit_time_:.3g} s"
     return facts
@@ -206,15 +209,24 @@ def comparison_rows(
 
     Raises
     ------
+    TypeError
+        If the baselines have no names.
+
     ValueError
         If there are baselines, but no rows to judge by.
     """
+    if not isinstance(baselines, Mapping | None):
+        raise TypeError(
+            "baselines must be None or a mapping of names to fitted estimators, such "
+            f'as {{"random search": estimator}}, got a {type(baselines).__name__}.'
+        )
     if X is None or (y is None and not hasattr(estimator, "perplexity")):
         if baselines:
             raise ValueError("baselines are compared on X and y: give these too.")
         return []
     rows = []
-    for name, one in {type(estimator).__name__: estimator, **(baselines or {})}.items():
+    models = [(type(estimator).__name__, estimator), *(baselines or {}).items()]
+    for name, one in models:
         row = {"model": str(name)}
         row |= {key: f"{value:.4f}" for key, value in scores(one, X, y).items()}
         if hasattr(one, "refit_time_") and hasattr(one, "search_time_"):
@@ -240,9 +252,13 @@ def reproduction(estimator) -> str:
         and repr(parameters[name]) != repr(parameter.default)
     }
     names = [type(estimator).__name__, "Architecture"]
-    names += [type(v).__name__ for v in kept.values() if isinstance(v, SearchSpace)]
+    names += {
+        type(value).__name__
+        for name, value in estimator.get_params().items()
+        if name.split("__")[0] in kept and isinstance(value, SearchSpace)
+    }
     lines = [
-        f"from sknas import {', '.join(names)}",
+        f"from sknas import {', '.join(sorted(names))}",
         "",
         f"# as it was searched: {estimator!r}".replace("\n", "\n# "),
         "found = [",

@@ -11,8 +11,12 @@ import pandas as pd
 import pytest
 import skops.io
 from estimators_of_all_kinds import cases
+from sklearn.base import clone
 from sklearn.datasets import load_iris
+from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 import sknas
 from sknas import Architecture, NASClassifier, NASRegressor
@@ -97,7 +101,13 @@ def test_every_kind_of_estimator_has_a_report_and_a_card(name, estimators, tmp_p
     estimator, _ = estimators[name]
     page = report(estimator)
     assert page.count("data:image/png;base64,") == 1  # it has not searched
-    assert "the architecture was given" in page
+    assert "the architectures were given" in page
+    code = html.unescape(re.search(r"<pre>(.*?)</pre>", page, flags=re.DOTALL).group(1))
+    namespace = {}
+    exec(code, namespace)
+    assert repr(namespace["again"].get_params()) == repr(
+        clone(estimator).set_params(architecture=namespace["found"]).get_params()
+    )
     card = model_card(estimator, tmp_path).render()
     assert "network.png" in card and (tmp_path / "network.png").exists()
 
@@ -127,6 +137,32 @@ def test_baselines_need_rows(searched, tmp_path):
     for write in (report, lambda *a, **k: model_card(a[0], tmp_path, **k)):
         with pytest.raises(ValueError, match="give these too"):
             write(searched, baselines={"itself": searched})
+
+
+def test_a_baseline_may_be_called_as_the_estimator_is(searched):
+    X, y = load_iris(return_X_y=True)
+    dummy = DummyClassifier().fit(X, y)
+    page = report(searched, X=X, y=y, baselines={"NASClassifier": dummy})
+    for estimator in (searched, dummy):
+        assert f"<td>{estimator.score(X, y):.4f}</td>" in page
+    assert page.count("<tr><td>NASClassifier</td>") == 2
+
+
+def test_what_is_no_estimator_of_ours_is_told_of(searched, tmp_path):
+    X, y = load_iris(return_X_y=True)
+    pipeline = make_pipeline(StandardScaler(), searched)
+    for write in (report, lambda e, **k: model_card(e, tmp_path / "card", **k)):
+        with pytest.raises(TypeError, match=r"pipeline\[-1\]"):
+            write(pipeline)
+        with pytest.raises(TypeError, match="baselines must be"):
+            write(searched, X=X, y=y, baselines=[searched])
+    assert not (tmp_path / "card").exists()
+
+
+def test_a_second_fit_by_warm_start_is_told_of(quicker):
+    X, y = load_iris(return_X_y=True)
+    clf = NASClassifier(**quicker, warm_start=True).fit(X, y).fit(X, y)
+    assert "kept from an earlier fit" in report(clf)
 
 
 def test_an_unfitted_estimator_has_nothing_to_tell(tmp_path):
