@@ -6,13 +6,16 @@ import pytest
 from estimators_of_all_kinds import cases, make_series, make_table
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_diabetes, load_iris
+from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
+from sklearn.multioutput import MultiOutputRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from sknas import NASClassifier, NASRegressor, SearchSpace, TabularSpace
 from sknas.export import register_onnx_converters, to_onnx
 
+onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 skl2onnx = pytest.importorskip("skl2onnx")
 
@@ -178,3 +181,117 @@ def test_a_space_without_code_is_told_of(quicker):
 def test_without_rows_the_inputs_are_not_known(fitted):
     with pytest.raises(ValueError, match="initial_types"):
         to_onnx(fitted["numbers"][0])
+
+
+class TestColumns:
+    """What goes in, column by column."""
+
+    x = np.random.RandomState(0).normal(size=120)
+
+    def check(self, X, y, given=None, **types):
+        """Compare the answers for columns of the declared types."""
+        clf = NASClassifier(
+            search_epochs=2, n_candidates=3, max_epochs=30, random_state=0
+        ).fit(X, y)
+        model = to_onnx(clf, X if given is None else given)
+        kinds = {i.name: i.type.tensor_type.elem_type for i in model.graph.input}
+        dtypes = {
+            name: onnx.helper.tensor_dtype_to_np_dtype(k) for name, k in kinds.items()
+        }
+        for name, dtype in types.items():
+            assert dtypes[name] == np.dtype(dtype), name
+        feed = {}
+        for name, dtype in dtypes.items():
+            column = X[name].astype(object)
+            column = column.where(X[name].notna(), "" if dtype.kind == "O" else np.nan)
+            feed[name] = column.to_numpy().astype(dtype).reshape(-1, 1)
+        session = onnxruntime.InferenceSession(model.SerializeToString())
+        labels, probability = session.run(None, feed)
+        np.testing.assert_array_equal(labels, clf.predict(X))
+        np.testing.assert_allclose(probability, clf.predict_proba(X), atol=1e-5)
+        return clf
+
+    @pytest.mark.parametrize("first", [20240101, 2**53, 1765432109876543210])
+    def test_great_whole_numbers_are_told_apart(self, first):
+        days = np.random.RandomState(1).choice(first + np.arange(4), 120)
+        X = pd.DataFrame({"day": pd.Categorical(days), "x": self.x})
+        clf = self.check(X, days % 2, day=np.int64)
+        assert clf.score(X, days % 2) > 0.95
+
+    def test_what_may_be_missing_can_be_given(self):
+        X = pd.DataFrame(
+            {
+                "category": pd.Categorical([1, 2, None] * 40),
+                "objects": pd.Series([1, None, 3] * 40, dtype=object),
+                "flag": pd.Series([True, None, False] * 40, dtype=object),
+                "nullable": pd.Series([1, None, 5] * 40, dtype="Int64"),
+                "text": pd.Series(["u", "v", None] * 40, dtype="string"),
+                "x": self.x,
+            }
+        )
+        numbers = dict.fromkeys(["category", "objects", "flag", "nullable"], np.float64)
+        self.check(X, self.x > 0, **numbers, text=object)
+        # the rows that are given to the conversion do not matter
+        del numbers["nullable"]  # a whole number here may be missing there
+        X = X.drop(columns="nullable")
+        self.check(X, self.x > 0, X.iloc[:1], **numbers, text=object)
+        self.check(X, self.x > 0, X.iloc[2:3], **numbers, text=object)
+
+    def test_levels_that_are_no_numbers_make_a_column_text(self):
+        X = pd.DataFrame({"c": pd.Categorical([1, 2, "z"] * 40), "x": self.x})
+        self.check(X, self.x > 0, X.head(2), c=object)
+
+    def test_names_of_columns_may_be_those_of_inner_values(self):
+        X = pd.DataFrame({"network_0": ["a", "b"] * 60, "Cast_0": self.x})
+        self.check(X, self.x > 0)
+
+    def test_a_column_without_a_name_is_told_of(self, quicker):
+        X = pd.DataFrame({"": self.x, "b": self.x})
+        clf = NASClassifier(**quicker).fit(X, self.x > 0)
+        with pytest.raises(ValueError, match="column 0 has none"):
+            to_onnx(clf, X)
+
+    def test_other_columns_are_told_of(self, quicker):
+        X = pd.DataFrame({"a": self.x, "b": 10 * self.x})
+        clf = NASClassifier(**quicker).fit(X, self.x > 0)
+        with pytest.raises(ValueError, match="order"):
+            to_onnx(clf, X[["b", "a"]])
+        clf.fit(X.to_numpy(), self.x > 0)
+        with pytest.raises(ValueError, match="features"):
+            to_onnx(clf, X.to_numpy()[:, :1])
+
+    def test_empty_strings_beside_missing_ones_are_warned_of(self, quicker):
+        X = pd.DataFrame({"s": ["", "a", None] * 40, "x": self.x})
+        clf = NASClassifier(**quicker).fit(X, self.x > 0)
+        with pytest.warns(UserWarning, match="empty string"):
+            to_onnx(clf, X)
+
+
+def test_seconds_of_an_epoch_keep_their_digits(quicker):
+    X = np.random.RandomState(0).normal(size=(80, 1))
+    times = 1.7e9 + 86400 * X[:, 0]
+    reg = NASRegressor(**quicker).fit(X, times)
+    [found] = run(to_onnx(reg, X), X)
+    assert found.dtype == np.float64
+    np.testing.assert_allclose(found.ravel(), reg.predict(X), atol=0.1)
+    several = MultiOutputRegressor(NASRegressor(**quicker))
+    several.fit(X, np.c_[times, -times])
+    [found] = run(to_onnx(several, X), X)
+    np.testing.assert_allclose(found, several.predict(X), atol=0.1)
+
+
+@pytest.mark.parametrize("n_steps", [5, 12, 18])
+@pytest.mark.parametrize("space", ["recurrent", "conv-macro"])
+def test_series_may_be_shorter_and_longer_than_those_of_the_fit(
+    space, n_steps, quicker
+):
+    rng = np.random.RandomState(0)
+    X = rng.normal(size=(40, 12, 2))
+    clf = NASClassifier(space, **quicker).fit(X, np.arange(40) % 2)
+    other = rng.normal(size=(20, n_steps, 2))
+    assert_same_answers(to_onnx(clf, other), clf, other)
+
+
+def test_an_unfitted_estimator_is_told_of():
+    with pytest.raises(NotFittedError):
+        to_onnx(NASClassifier(), np.zeros((2, 2)))
