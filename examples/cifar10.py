@@ -67,9 +67,11 @@ def make_classifier(macro: bool = False, quick: bool = False) -> NASClassifier:
             auxiliary_weight=0.4,
         )
         updates, search_epochs, max_epochs, batch_size = 30, 150, 630, 144
+    n_candidates = 10
     if quick:
         space.set_params(n_filters=4, final_n_filters=6)
         updates, search_epochs, max_epochs, batch_size = 1, 2, 2, 64
+        n_candidates = 2
     return NASClassifier(
         space,
         strategy=ENAS(
@@ -81,7 +83,7 @@ def make_classifier(macro: bool = False, quick: bool = False) -> NASClassifier:
             samples_per_update=20 if macro else 10,
         ),
         search_epochs=search_epochs,
-        n_candidates=10,
+        n_candidates=n_candidates,
         ensemble_size=1,
         max_epochs=max_epochs,
         batch_size=batch_size,
@@ -108,7 +110,7 @@ def main() -> None:
     X_train, X_test, y_train, y_test = load(arguments.folder)
     if arguments.quick:
         X_train, y_train, X_test, y_test = (
-            part[:200] for part in (X_train, y_train, X_test, y_test)
+            part[:100] for part in (X_train, y_train, X_test, y_test)
         )
     clf = make_classifier(arguments.macro, arguments.quick).fit(X_train, y_train)
     print(f"test error {1 - clf.score(X_test, y_test):.2%}")
