@@ -8,6 +8,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from sknas.estimators import NASClassifier, NASRegressor
 from sknas.export._onnx_graph import OPSET, EstimatorGraph, run_code
+from sknas.export._onnx_text import convert_encoder, encoder_shapes
+from sknas.preprocessing import TokenEncoder
 
 ESTIMATORS = (NASClassifier, NASRegressor)
 
@@ -48,6 +50,13 @@ def register_onnx_converters() -> None:
     skl2onnx.update_registered_converter(
         NASRegressor, "SknasNASRegressor", _regressor_shapes, _convert
     )
+    skl2onnx.update_registered_converter(
+        TokenEncoder,
+        "SknasTokenEncoder",
+        encoder_shapes,
+        convert_encoder,
+        options={"locale": None},
+    )
 
 
 def to_onnx(estimator, X=None, **parameters):
@@ -56,8 +65,8 @@ def to_onnx(estimator, X=None, **parameters):
     Tables of numbers are one input, of float32 or float64 as `X` is. A DataFrame is an
     input for each column, whose name it has: categories that are text are tensors of
     strings, where the empty string stands for a missing value; where whole numbers or
-    booleans can be missing, the input is of float64. Images, series and ids of tokens
-    are one input. Series have as many steps as in `X`.
+    booleans can be missing, the input is of float64. Images, series, ids of tokens and,
+    before a `TokenEncoder`, texts are one input. Series have as many steps as in `X`.
 
     Parameters
     ----------
@@ -88,7 +97,8 @@ def to_onnx(estimator, X=None, **parameters):
         If `X` is not what `predict` takes, or a column has no name.
 
     NotImplementedError
-        If the search space is one of your own that has no method `source`.
+        If the search space is one of your own that has no method `source`, or a
+        `TokenEncoder` cuts text in a way that ONNX has no operators for.
 
     Examples
     --------

@@ -1,5 +1,10 @@
 """Transformers that make data ready for the estimators."""
 
-from sknas.preprocessing._token_encoder import TokenEncoder, TokenIds
+from sknas.preprocessing._token_encoder import (
+    PADDING,
+    UNKNOWN,
+    TokenEncoder,
+    TokenIds,
+)
 
-__all__ = ["TokenEncoder", "TokenIds"]
+__all__ = ["PADDING", "UNKNOWN", "TokenEncoder", "TokenIds"]

@@ -14,6 +14,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from sknas import NASClassifier, NASRegressor, SearchSpace, TabularSpace
 from sknas.export import register_onnx_converters, to_onnx
+from sknas.preprocessing import TokenEncoder
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -295,3 +296,54 @@ def test_series_may_be_shorter_and_longer_than_those_of_the_fit(
 def test_an_unfitted_estimator_is_told_of():
     with pytest.raises(NotFittedError):
         to_onnx(NASClassifier(), np.zeros((2, 2)))
+
+
+class TestText:
+    """Pipelines of a TokenEncoder and a classifier."""
+
+    documents = [
+        "A good film, really!",
+        "a BAD film",
+        "good , and long",
+        "naïve Straße",
+    ]
+    new = [
+        *documents,
+        "",
+        "  \xa0 ",
+        "words not seen",
+        "été 日本語 a good a good a bad",
+    ]
+
+    @pytest.mark.parametrize(
+        ("space", "parameters"),
+        [
+            ("conv-macro", {}),
+            ("recurrent", {"keep": "last", "max_length": 3}),
+            ("recurrent", {"max_length": 9}),
+            ("recurrent", {"lowercase": False, "token_pattern": r"(?u)\b\w\w+\b"}),
+        ],
+    )
+    def test_the_whole_pipeline_reads_text(self, space, parameters, quicker):
+        model = make_pipeline(
+            TokenEncoder(**parameters), NASClassifier(space, **quicker)
+        )
+        model.fit(self.documents * 10, ["praise", "blame"] * 20)
+        converted = to_onnx(model, self.documents)
+        for documents in (self.new, ["", ""], ["good"]):
+            assert_same_answers(converted, model, np.array(documents, dtype=object))
+
+    @pytest.mark.parametrize(
+        ("parameter", "value"),
+        [
+            ("analyzer", "char"),
+            ("analyzer", str.split),
+            ("strip_accents", "ascii"),
+            ("stop_words", ["a"]),
+            ("token_pattern", r"\S+"),
+        ],
+    )
+    def test_what_onnx_cannot_do_is_told_of(self, parameter, value):
+        encoder = TokenEncoder(**{parameter: value}).fit(self.documents)
+        with pytest.raises(NotImplementedError, match=parameter):
+            to_onnx(encoder, self.documents)
