@@ -4,12 +4,13 @@ import os
 import sys
 from pathlib import Path
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is first imported
+
 import matplotlib
 
 from sknas import __version__
 
 matplotlib.use("agg")
-os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).parent))  # for gallery_order
 
 project = "sknas"
@@ -29,7 +30,10 @@ exclude_patterns = ["_build", "gallery/*.ipynb", "gallery/*.py", "gallery/*.zip"
 templates_path = ["_templates"]
 html_theme = "pydata_sphinx_theme"
 html_show_sourcelink = False
-html_theme_options = {"header_links_before_dropdown": 8, "navbar_end": ["theme-switcher"]}
+html_theme_options = {
+    "header_links_before_dropdown": 8,
+    "navbar_end": ["theme-switcher"],
+}
 html_sidebars = {"getting_started": [], "changelog": []}
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3

@@ -1,6 +1,9 @@
 import os
 
 os.environ.setdefault("SCIPY_ARRAY_API", "1")  # read when scipy is first imported
+# tests run beside one another, where small networks on several threads each take ten
+# times as long
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pandas as pd
