@@ -18,7 +18,7 @@ from sknas.modules import (
     separable_convolution,
 )
 from sknas.spaces._base import DataSpec
-from sknas.spaces._conv_source import macro_source
+from sknas.spaces._conv_macro_source import macro_source
 from sknas.spaces._convolutional import (
     ConvNetwork,
     ConvSpace,

@@ -16,7 +16,7 @@ from sknas.spaces._conv_micro_network import (
     loose_ends,
     reduction_cells,
 )
-from sknas.spaces._conv_source import micro_source
+from sknas.spaces._conv_micro_source import micro_source
 from sknas.spaces._convolutional import ConvSpace, input_shape
 from sknas.spaces._graph import Graph, Node
 from sknas.spaces._rules import is_count, is_rate
