@@ -34,7 +34,16 @@ html_theme_options = {
     "header_links_before_dropdown": 8,
     "navbar_end": ["theme-switcher"],
 }
-html_sidebars = {"getting_started": [], "changelog": []}
+html_sidebars = {
+    page: []
+    for page in (
+        "getting_started",
+        "how_it_works",
+        "comparison",
+        "extending",
+        "changelog",
+    )
+}
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 
