@@ -319,6 +319,14 @@ class Decisions(Sequence):
                     )
             seen[decision.name] = decision
 
+    def __repr__(self) -> str:
+        width = max((len(decision.name) for decision in self), default=0)
+        lines = [f"Decisions of the {self.space!r} space"]
+        for decision in self:
+            options = ", ".join(map(str, decision.options))
+            lines.append(f"  {decision.name:<{width}}  {options}")
+        return "\n".join(lines)
+
     def __getitem__(self, index):
         return self._decisions[index]
 

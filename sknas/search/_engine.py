@@ -13,7 +13,7 @@ from torch import nn
 from sknas.architecture import Architecture, Decisions
 from sknas.search._halving import Candidate, Problem, halve, results_table
 from sknas.search._net import SearchNet
-from sknas.search._strategy import SearchStrategy
+from sknas.search._strategy import SearchStrategy, propose
 from sknas.training import (
     BatchIterator,
     Progress,
@@ -138,7 +138,7 @@ def search(
     # shared parameters that have hardly been trained rank nothing
     is_ranked = len(durations) >= min(LEAST_EPOCHS, search_epochs)
     if not progress.stopped and is_ranked:
-        proposals += strategy.ask(n_candidates - 1)
+        proposals += propose(strategy, n_candidates - 1, decisions)
     elif net.best_architecture_ is not None:
         proposals = [net.best_architecture_]
     proposals = list(dict.fromkeys(proposals))

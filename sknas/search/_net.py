@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from sknas.architecture import Architecture, Decisions
-from sknas.search._strategy import SearchStrategy
+from sknas.search._strategy import SearchStrategy, propose
 from sknas.training import (
     Batch,
     BatchIterator,
@@ -120,7 +120,7 @@ class SearchNet(InMemoryNet):
                 N_GROUPS * n_steps, self.random_state
             )
         else:
-            proposals = self.strategy.ask(N_GROUPS * n_steps)
+            proposals = propose(self.strategy, N_GROUPS * n_steps, self.decisions)
         # similar architectures share a step: what they have in common is computed
         # for all of them at once
         proposals.sort(key=self.decisions.indices)
@@ -171,11 +171,20 @@ class SearchNet(InMemoryNet):
             **{name: cut(tensor) for name, tensor in inputs.items()},
             architectures=architectures[:n_groups],
         )
+        expected = (n_groups, used // n_groups)
+        if logits.shape[:2] != expected:
+            raise ValueError(
+                "The supernet must give logits of shape (n_architectures, n_rows, "
+                f"n_outputs), here {(*expected, 'n_outputs')}; it gave "
+                f"{tuple(logits.shape)}."
+            )
         return logits, (cut(target[0]), cut(target[1]))
 
     def controller_step(self, batch: Batch, **kwargs) -> dict[str, Tensor]:
         """Tell the strategy the rewards of architectures that it proposes."""
-        architectures = self.strategy.ask(self.strategy.samples_per_update)
+        architectures = propose(
+            self.strategy, self.strategy.samples_per_update, self.decisions
+        )
         architectures.sort(key=self.decisions.indices)
         inputs, target = batch
         logits = self._logits(architectures, inputs)

@@ -100,3 +100,44 @@ class SearchStrategy(BaseEstimator, metaclass=ABCMeta):
             None, as from the base class, if they are not known.
         """
         return None
+
+
+def propose(
+    strategy: SearchStrategy, n: int, decisions: Decisions
+) -> list[Architecture]:
+    """Ask a strategy for architectures, and check that it gives such.
+
+    Parameters
+    ----------
+    strategy : SearchStrategy
+        The strategy.
+
+    n : int
+        How many.
+
+    decisions : Decisions
+        Those of the space.
+
+    Returns
+    -------
+    architectures : list of Architecture
+        The proposals.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If they are not `n` architectures of the space.
+    """
+    proposals = list(strategy.ask(n))
+    name = type(strategy).__name__
+    for proposal in proposals:
+        if not isinstance(proposal, Architecture) or proposal.space != decisions.space:
+            raise TypeError(
+                f"{name}.ask must give architectures of the space {decisions.space!r}, "
+                f"as decisions.architecture makes them, got {proposal!r}."
+            )
+    if len(proposals) != n:
+        raise ValueError(
+            f"{name}.ask was asked for {n} architectures and gave {len(proposals)}."
+        )
+    return proposals
