@@ -204,6 +204,8 @@ class FitRun:
             weights = weights and list(islice(cycle(weights), n_members))
             trained = self.train(architectures, weights)
         _warn_of_rolled_back(found, trained)
+        if self.progress.time_left() <= 0:
+            _warn_of_no_training(found, trained)
         scores = [-np.inf if np.isnan(t.score) else t.score for t in trained]
         best = int(np.argmax(scores))
         return {
@@ -254,5 +256,19 @@ def _warn_of_rolled_back(
             "and were rolled back. Fewer will be with a lower lr, or with "
             "max_gradient_norm.",
             ConvergenceWarning,
-            stacklevel=5,
+            stacklevel=8,
+        )
+
+
+def _warn_of_no_training(
+    found: SearchResult | None, trained: list[TrainedNetwork]
+) -> None:
+    """Tell of networks that know nothing."""
+    is_shared = found and any("train_loss" in row for row in found.history)
+    if not is_shared and not any(one.n_epochs for one in trained):
+        warnings.warn(
+            "time_limit ended the fit before anything was trained for an epoch: it may "
+            "predict no better than chance. Give it more time.",
+            ConvergenceWarning,
+            stacklevel=8,
         )

@@ -2,6 +2,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits, load_iris
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
@@ -222,7 +223,9 @@ def test_what_is_no_estimator_of_ours_is_told_of(display_class, searched):
 
 def test_a_search_that_had_no_time_is_drawn(quicker):
     X, y = load_iris(return_X_y=True)
-    clf = NASClassifier(**quicker, time_limit=0.01).fit(X, y)
+    clf = NASClassifier(**quicker, time_limit=0.01)
+    with pytest.warns(ConvergenceWarning):
+        clf.fit(X, y)
     display = SearchHistoryDisplay.from_estimator(clf)
     assert "loss" not in display.axes_
     display = CandidatesDisplay.from_estimator(clf)
