@@ -63,10 +63,12 @@ def to_onnx(estimator, X=None, **parameters):
     """Convert a fitted estimator, or a pipeline that has one, to ONNX.
 
     Tables of numbers are one input, of float32 or float64 as `X` is. A DataFrame is an
-    input for each column, whose name it has: categories that are text are tensors of
-    strings, where the empty string stands for a missing value; where whole numbers or
-    booleans can be missing, the input is of float64. Images, series, ids of tokens and,
-    before a `TokenEncoder`, texts are one input. Series have as many steps as in `X`.
+    input for each column, whose name it has, with underscores for what is no letter or
+    digit: categories that are text are tensors of strings, where the empty string
+    stands for a missing value; where whole numbers or booleans can be missing, the
+    input is of float64. Images, series, ids of tokens and, before a `TokenEncoder`,
+    texts are one input. Series have as many steps as in `X`. Of scikit-learn's own
+    transformers, some, such as `SimpleImputer`, exist in ONNX for float32 only.
 
     Parameters
     ----------
@@ -79,8 +81,8 @@ def to_onnx(estimator, X=None, **parameters):
 
     **parameters : dict
         Of `skl2onnx.to_onnx`: `initial_types`, `options`, `target_opset`, ... For a
-        classifier, alone or at the end of a pipeline, `zipmap` is off unless `options`
-        says otherwise, so that the outputs are the labels and an array of
+        NASClassifier, alone or at the end of a pipeline, `zipmap` is off unless
+        `options` says otherwise, so that the outputs are labels and an array of
         probabilities.
 
     Returns

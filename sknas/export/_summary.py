@@ -12,6 +12,7 @@ import numpy as np
 from sklearn.base import is_classifier
 from sklearn.metrics import log_loss
 
+from sknas.architecture import Architecture
 from sknas.inspection import (
     ArchitectureDisplay,
     CandidatesDisplay,
@@ -251,14 +252,18 @@ def reproduction(estimator) -> str:
         and name not in OF_THE_SEARCH
         and repr(parameters[name]) != repr(parameter.default)
     }
-    names = [type(estimator).__name__, "Architecture"]
-    names += {
-        type(value).__name__
+    used = {type(estimator), Architecture} | {
+        type(value)
         for name, value in estimator.get_params().items()
         if name.split("__")[0] in kept and isinstance(value, SearchSpace)
     }
+    imports: dict[str, list[str]] = {}
+    for one in sorted(used, key=lambda one: one.__name__):
+        is_own = one.__module__.startswith("sknas.")
+        module = "sknas" if is_own else one.__module__
+        imports.setdefault(module, []).append(one.__name__)
     lines = [
-        f"from sknas import {', '.join(sorted(names))}",
+        *[f"from {module} import {', '.join(own)}" for module, own in imports.items()],
         "",
         f"# as it was searched: {estimator!r}".replace("\n", "\n# "),
         "found = [",

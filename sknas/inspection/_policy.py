@@ -11,6 +11,7 @@ from sknas.inspection._checks import check_searched
 from sknas.inspection._matplotlib import import_pyplot
 
 LETTER = 0.068  # inches that a letter takes up
+TITLE = "probability of each option; framed: the best network's"
 ROW = 0.34
 DARK = 0.55  # probabilities from which on text is white
 
@@ -158,6 +159,7 @@ class PolicyDisplay:
             len(option) + 6 for row in self.rows for option in row.options
         )
         width = left + cell * max(len(row.options) for row in self.rows) + 0.1
+        width = max(width, 1.2 * LETTER * len(TITLE))
         height = ROW * len(self.rows) + 0.5
         if ax is None:
             figure = plt.figure(figsize=(width, height))
@@ -170,7 +172,7 @@ class PolicyDisplay:
         ax.text(
             width / 2,
             0.2,
-            "probability of each option; framed: the best network's",
+            TITLE,
             ha="center",
             va="center",
             fontsize=9.5 * scale,

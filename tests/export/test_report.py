@@ -20,10 +20,16 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import sknas
-from sknas import Architecture, NASClassifier, NASRegressor
+from sknas import Architecture, NASClassifier, NASRegressor, TabularSpace
 from sknas.export import model_card, report
 
 matplotlib.use("Agg")
+
+
+class OwnSpace(TabularSpace):
+    """A space of one's own."""
+
+
 HOSTILE = "<script>alert(1)</script>"
 
 
@@ -83,6 +89,14 @@ def test_the_code_in_a_report_trains_the_same_networks_again(searched):
     again = namespace["again"].fit(X[::2], y[::2])
     assert again.get_params()["max_epochs"] == 20
     np.testing.assert_array_equal(again.predict_proba(X), searched.predict_proba(X))
+
+
+def test_a_space_of_ones_own_is_imported_from_where_it_is(quicker):
+    X, y = load_iris(return_X_y=True)
+    clf = NASClassifier(OwnSpace(depths=(1, 2)), **quicker).fit(X, y)
+    page = html.unescape(report(clf))
+    assert f"from {OwnSpace.__module__} import OwnSpace" in page
+    assert "search_space=OwnSpace(depths=(1, 2))" in page
 
 
 def test_hostile_names_are_harmless(quicker):
