@@ -4,7 +4,7 @@ Save, load and export
 
 A fitted estimator is numpy arrays and plain Python. It can be pickled, written by
 skops for strangers to load safely, turned into a PyTorch module that no longer needs
-sknas, and into ONNX, which needs no Python. Needs ``pip install "sknas[onnx,card]"``.
+sknas, and into ONNX, which needs no Python. Needs ``pip install "sknas[docs]"``.
 """
 
 # %%
