@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import platform
 from collections.abc import Mapping
@@ -275,10 +276,20 @@ def reproduction(estimator) -> str:
         "# the same networks, without a search",
         f"again = {type(estimator).__name__}(",
         "    architecture=found,",
-        *[f"    {name}={value!r}," for name, value in kept.items()],
+        *[_argument(name, value) for name, value in kept.items()],
         ")",
     ]
     return "\n".join(lines)
+
+
+def _argument(name: str, value: object) -> str:
+    """Write an argument as code, or as a comment where its repr is none."""
+    text = f"{name}={value!r},"
+    try:
+        ast.parse(f"f({text})")
+    except SyntaxError:  # a function, a RandomState
+        return f"    # {text}".replace("\n", " ")
+    return f"    {text}"
 
 
 def pictures(estimator) -> dict[str, bytes]:

@@ -99,6 +99,18 @@ def test_a_space_of_ones_own_is_imported_from_where_it_is(quicker):
     assert "search_space=OwnSpace(depths=(1, 2))" in page
 
 
+def test_what_is_no_code_is_a_comment_in_the_code(quicker):
+    X, y = load_iris(return_X_y=True)
+    quicker = quicker | {"random_state": np.random.RandomState(0)}
+    clf = NASClassifier(**quicker, scoring=lambda *_: 0.5).fit(X, y)
+    page = html.unescape(report(clf))
+    code = re.search(r"<pre>(.*?)</pre>", page, flags=re.DOTALL).group(1)
+    namespace = {}
+    exec(code, namespace)
+    assert namespace["again"].scoring is None
+    assert "# scoring=<function" in code and "# random_state=RandomState" in code
+
+
 def test_hostile_names_are_harmless(quicker):
     rng = np.random.RandomState(0)
     X = pd.DataFrame(rng.normal(size=(60, 2)), columns=[HOSTILE, "b"])
