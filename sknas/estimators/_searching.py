@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
+from sklearn.utils.metaestimators import available_if
 from torch import nn
 
 from sknas.architecture import Architecture
@@ -26,7 +27,7 @@ from sknas.estimators._run import FitData, FitRun
 from sknas.estimators._sklearn_callbacks import CallbackSupportMixin, listen
 from sknas.estimators._source import SourceMixin
 from sknas.estimators._state import build_net, build_networks, from_state, to_state
-from sknas.inspection import architecture_block, estimator_block
+from sknas.inspection import architecture_block
 from sknas.search import SearchStrategy
 from sknas.spaces import DataSpec, SearchSpace
 from sknas.training import (
@@ -247,10 +248,9 @@ class SearchingEstimator(
         """What the networks know of the data: numbers of inputs, outputs, ..."""
         return self._spec
 
+    @available_if(lambda self: self._is_fitted())
     def _sk_visual_block_(self):
         """Let scikit-learn's diagram show the best network of a fitted estimator."""
-        if not self._is_fitted():
-            return estimator_block(self)
         return architecture_block(self.architecture_, self._space, self._spec)
 
     # Persistence: numpy arrays and plain Python; see _state.py.

@@ -180,7 +180,7 @@ def _input_dtype(series: nw.Series, levels, code: dict) -> np.dtype:
     """Say of what type a column is, from its rows and its fitted levels, if any."""
     if series.dtype.is_float():
         return series.to_numpy().dtype
-    values = [value for value in series.to_list() if not _is_missing(value)]
+    values = series.drop_nulls().to_list()
     misses = len(values) < len(series)
     if series.dtype.is_numeric():
         found = np.dtype(np.int64)
@@ -203,10 +203,6 @@ def _input_dtype(series: nw.Series, levels, code: dict) -> np.dtype:
     if found.kind not in "biuf":
         return np.dtype(str)
     return np.dtype(np.float64) if misses else found  # which can be NaN
-
-
-def _is_missing(value: object) -> bool:
-    return value is None or type(value).__name__ == "NAType" or value != value  # NaN
 
 
 def _is_number(text: str) -> bool:
@@ -262,14 +258,14 @@ def _convert(scope, operator, container) -> None:
             f"{OPSET} or a greater one."
         )
     estimator = operator.raw_operator
-    graph = EstimatorGraph(onnx, estimator)
     # names of columns must not meet those within
     inputs = {f"input:{i}": v.onnx_name for i, v in enumerate(operator.inputs)}
     given = [
         (name, v.type.to_onnx_type().tensor_type.elem_type, list(v.type.shape))
         for name, v in zip(inputs, operator.inputs, strict=True)
     ]
-    answer = graph.add_network(graph.read(given))
+    graph = EstimatorGraph(onnx, estimator, given)
+    answer = graph.add_network(graph.read())
     if isinstance(estimator, NASClassifier):
         options = container.get_options(estimator, {"nocl": False})
         outputs = graph.add_labels(answer, _labels(estimator), options["nocl"])

@@ -31,11 +31,15 @@ class EstimatorGraph:
 
     estimator : NASClassifier or NASRegressor
         The estimator.
+
+    given : list of (str, int, list)
+        Of each input, its name, ONNX's number of its type, and its shape.
     """
 
-    def __init__(self, onnx, estimator) -> None:
+    def __init__(self, onnx, estimator, given: list[tuple[str, int, list]]) -> None:
         self.onnx = onnx
         self.estimator = estimator
+        self.given = given
         self.nodes, self.initializers = [], []
         self.names = run_code(estimator)
         model = self.names["Model"]()
@@ -63,25 +67,30 @@ class EstimatorGraph:
 
     # How the inputs are read.
 
-    def read(self, given: list[tuple]) -> list[str]:
-        """Give the arguments of the network, from inputs (name, type, shape)."""
-        arguments = list(inspect.signature(self.model.forward).parameters)
-        types = self.onnx.TensorProto
-        self.shapes = [shape[1:] for _, _, shape in given]
-        if arguments[0] in ("numbers", "codes"):
-            return self._read_table(given)
-        to = types.INT64 if arguments[0] == "tokens" else types.FLOAT
-        parts = [self.cast(name, to) for name, _, _ in given]
-        return [parts[0] if len(parts) == 1 else self.add("Concat", parts, axis=1)]
+    def _join(self, columns: list[str]) -> str:
+        """Put columns side by side."""
+        return self.add("Concat", columns, axis=1) if len(columns) > 1 else columns[0]
 
-    def _read_table(self, given: list[tuple]) -> list[str]:
+    def _first_argument(self) -> str:
+        """Say what the network reads: its first argument's name."""
+        return next(iter(inspect.signature(self.model.forward).parameters))
+
+    def read(self) -> list[str]:
+        """Give the arguments of the network, from the inputs."""
+        first = self._first_argument()
+        types = self.onnx.TensorProto
+        if first in ("numbers", "codes"):
+            return self._read_table()
+        to = types.INT64 if first == "tokens" else types.FLOAT
+        return [self._join([self.cast(name, to) for name, _, _ in self.given])]
+
+    def _read_table(self) -> list[str]:
         double = self.onnx.TensorProto.DOUBLE
         categories = self.names.get("CATEGORIES", {})
         if not categories:
-            parts = [self.cast(name, double) for name, _, _ in given]
-            return [parts[0] if len(parts) == 1 else self.add("Concat", parts, axis=1)]
+            return [self._join([self.cast(name, double) for name, _, _ in self.given])]
         columns = []
-        for name, elem_type, shape in given:
+        for name, elem_type, shape in self.given:
             for j in range(shape[1]):
                 column = name
                 if shape[1] > 1:
@@ -93,8 +102,7 @@ class EstimatorGraph:
             self._encode(*columns[i], codes, other)
             for i, (codes, other) in categories.items()
         ]
-        groups = [group for group in (numbers, codes) if group]
-        return [self.add("Concat", group, axis=1) for group in groups]
+        return [self._join(group) for group in (numbers, codes) if group]
 
     def _encode(
         self, column: str, elem_type: int, codes: dict[str, int], other: int
@@ -170,11 +178,12 @@ class EstimatorGraph:
     def _example(self, n_inputs: int) -> tuple:
         """Make two rows of inputs."""
         spec = self.estimator.data_spec_
-        first = next(iter(inspect.signature(self.model.forward).parameters))
+        first = self._first_argument()
         if first not in ("numbers", "codes"):
-            shape = self.shapes[0]
-            if len(self.shapes) > 1:
-                shape = [sum(width for (width,) in self.shapes)]
+            shapes = [shape[1:] for _, _, shape in self.given]
+            shape = shapes[0]
+            if len(shapes) > 1:
+                shape = [sum(width for (width,) in shapes)]
             if not all(isinstance(size, int) for size in shape):
                 of_series = first == "series"
                 shape = spec.image_shape[:: -1 if of_series else 1] or (spec.n_steps,)

@@ -8,7 +8,7 @@ from sklearn.utils.validation import check_is_fitted
 from sknas.export._onnx_graph import ML_OPSET, OPSET
 from sknas.preprocessing import PADDING, UNKNOWN, TokenEncoder
 
-LOCALE = "C.UTF-8"  # which glibc and musl have wherever they are
+LOCALE = "C.UTF-8"  # onnxruntime's own default, en_US.UTF-8, is not everywhere
 # what Python means by \w, \s, in the words of onnxruntime's regular expressions
 WORD = r"\p{L}\p{N}_"
 SPACE = r"\p{Z}\s\x0b\x1c-\x1f\x{85}"

@@ -3,7 +3,7 @@
 from sknas.inspection._architecture import ArchitectureDisplay
 from sknas.inspection._candidates import CandidatesDisplay
 from sknas.inspection._checks import check_has_network
-from sknas.inspection._html import architecture_block, estimator_block
+from sknas.inspection._html import architecture_block
 from sknas.inspection._policy import PolicyDisplay
 from sknas.inspection._search_history import SearchHistoryDisplay
 
@@ -14,5 +14,4 @@ __all__ = [
     "SearchHistoryDisplay",
     "architecture_block",
     "check_has_network",
-    "estimator_block",
 ]

@@ -145,10 +145,7 @@ class ArchitectureDisplay:
         if spec is not None:
             sizes = count_parameters(space, architecture, spec)
             title = f"{title}: {sum(sizes.values()):,} parameters"
-            n_parameters = {
-                name: sum(n for own, n in sizes.items() if node.has_parameter(own))
-                for name, node in graph.nodes.items()
-            }
+            n_parameters = parameters_of_nodes(graph, sizes)
         return cls(graph, n_parameters, title).plot(ax)
 
     def plot(self, ax=None) -> ArchitectureDisplay:
@@ -226,3 +223,11 @@ def count_parameters(
     with private_random_state(0):
         network = space.network(architecture, spec)
     return {name: p.numel() for name, p in network.named_parameters()}
+
+
+def parameters_of_nodes(graph: Graph, sizes: dict[str, int]) -> dict[str, int]:
+    """Give how many of the parameters, whose sizes are given, each node has."""
+    return {
+        name: sum(n for own, n in sizes.items() if node.has_parameter(own))
+        for name, node in graph.nodes.items()
+    }

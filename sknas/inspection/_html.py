@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html import escape
 
 from sknas.architecture import Architecture
-from sknas.inspection._architecture import count_parameters
+from sknas.inspection._architecture import count_parameters, parameters_of_nodes
 from sknas.inspection._layout import find_layers
 from sknas.inspection._part import shape_text
 from sknas.spaces import DataSpec, Graph, SearchSpace
@@ -87,22 +87,6 @@ class DecisionTable:
         return DECISIONS.format(rows=rows)
 
 
-def estimator_block(estimator: object) -> Block:
-    """Give an estimator alone as a box, as scikit-learn draws those.
-
-    Parameters
-    ----------
-    estimator : object
-        The estimator.
-
-    Returns
-    -------
-    block : Block
-        The box.
-    """
-    return Block("single", estimator, type(estimator).__name__, str(estimator))
-
-
 def architecture_block(
     architecture: Architecture, space: SearchSpace, spec: DataSpec
 ) -> Block:
@@ -127,12 +111,17 @@ def architecture_block(
     sizes = count_parameters(space, architecture, spec)
     title = f"{architecture.space}: {sum(sizes.values()):,} parameters"
     graph = space.graph(architecture, spec)
+    n_parameters = parameters_of_nodes(graph, sizes)
     boxes: list[object] = [DecisionTable(title, architecture)]
     first = next(iter(graph.nodes.values())).part
     layers = find_layers(graph)
     own = [n for n, node in graph.nodes.items() if node.part == first]
     for layer in sorted({layers[name] for name in own}):
-        row = [_node_block(name, graph, sizes) for name in own if layers[name] == layer]
+        row = [
+            _node_block(name, graph, n_parameters[name])
+            for name in own
+            if layers[name] == layer
+        ]
         boxes.append(row[0] if len(row) == 1 else _group("parallel", row))
     return _group("serial", boxes)
 
@@ -142,10 +131,9 @@ def _group(kind: str, boxes: Sequence[object]) -> Block:
     return Block(kind, list(boxes), nothing, nothing, dash_wrapped=False)
 
 
-def _node_block(name: str, graph: Graph, sizes: Mapping[str, int]) -> Block:
+def _node_block(name: str, graph: Graph, n_parameters: int) -> Block:
     """Give a node as a box, with its shape and what it reads."""
     node = graph.nodes[name]
-    n_parameters = sum(n for key, n in sizes.items() if node.has_parameter(key))
     sources = [graph.nodes[s].label for s, t in graph.edges if t == name]
     details = [f"reads: {', '.join(sources)}"] if sources else []
     details += [f"gives: {shape_text(node.shape)}"] if node.shape else []

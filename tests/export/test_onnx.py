@@ -38,13 +38,14 @@ def run(model, X):
         return session.run(None, {inputs[0].name: np.asarray(X)})
     feeds = {}
     for i, own in enumerate(inputs):
-        column = X.iloc[:, i]
+        missing = X.iloc[:, i].isna().to_numpy()
+        values = X.iloc[:, i].to_numpy(dtype=object, copy=True)
         if own.type == "tensor(string)":
-            missing = column.isna().to_numpy()
-            values = np.array([str(v) for v in column], dtype=object)
+            values = np.array([str(value) for value in values], dtype=object)
             values[missing] = ""
         else:
-            values = column.to_numpy().astype(TYPES[own.type])
+            values[missing] = np.nan
+            values = values.astype(TYPES[own.type])
         feeds[own.name] = values.reshape(-1, 1)
     return session.run(None, feeds)
 
@@ -201,15 +202,7 @@ class TestColumns:
         }
         for name, dtype in types.items():
             assert dtypes[name] == np.dtype(dtype), name
-        feed = {}
-        for name, dtype in dtypes.items():
-            column = X[name].astype(object)
-            column = column.where(X[name].notna(), "" if dtype.kind == "O" else np.nan)
-            feed[name] = column.to_numpy().astype(dtype).reshape(-1, 1)
-        session = onnxruntime.InferenceSession(model.SerializeToString())
-        labels, probability = session.run(None, feed)
-        np.testing.assert_array_equal(labels, clf.predict(X))
-        np.testing.assert_allclose(probability, clf.predict_proba(X), atol=1e-5)
+        assert_same_answers(model, clf, X)
         return clf
 
     @pytest.mark.parametrize("first", [20240101, 2**53, 1765432109876543210])
