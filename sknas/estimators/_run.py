@@ -18,7 +18,7 @@ from torch import nn
 from sknas.architecture import Architecture
 from sknas.estimators._checkpoint import Checkpoint
 from sknas.search import REWARD_ROWS, Problem, SearchResult, SearchStrategy, search
-from sknas.spaces import DataSpec, SearchSpace
+from sknas.spaces import DataSpec, SearchSpace, check_network
 from sknas.training import (
     Progress,
     Recipe,
@@ -26,10 +26,13 @@ from sknas.training import (
     TrainedNetwork,
     Weights,
     ensemble_weights,
+    private_random_state,
     train_ensemble,
 )
 
 Member = tuple[Architecture, nn.Module]
+
+CHECKED_ROWS = 2  # that a network has to answer before it is trained
 
 
 @dataclass
@@ -124,6 +127,14 @@ class FitRun:
         # of their own, so that training is the same whether the search ran or not
         seeds = self.random_state.randint(np.iinfo(np.int32).max, size=2)
         self.search_state, self.training_state = map(np.random.RandomState, seeds)
+
+    def check_network(self, architecture: Architecture) -> None:
+        """Check, before anything is trained, that a network has as many outputs."""
+        train, _ = self.data.split(0)
+        inputs, _ = train[:CHECKED_ROWS]
+        inputs = {name: tensor.cpu() for name, tensor in inputs.items()}
+        with private_random_state(0):  # what follows is to draw what it always drew
+            check_network(self.space, architecture, self.spec, inputs)
 
     def search(
         self,

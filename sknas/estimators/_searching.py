@@ -191,6 +191,8 @@ class SearchingEstimator(
     ) -> dict:
         """Run both halves of a fit; give the attributes that they lead to."""
         found = None
+        first = run.space.default_architecture() if given is None else given[0]
+        run.check_network(first)
         if given is None:
             train, valid = run.data.split(0)
             n_steps = -(-len(train) // run.recipe.batch_size)

@@ -94,6 +94,11 @@ class Problem:
     recipe: Recipe
     reward_rows: int = REWARD_ROWS
 
+    @property
+    def n_outputs(self) -> int | None:
+        """Outputs of a row; None of language models, where rows have many tokens."""
+        return None if self.spec.kind == "language" else self.spec.n_outputs
+
     def build(self, architecture: Architecture) -> nn.Module:
         """Build the stand-alone network of an architecture."""
         return self.space.network(architecture, self.spec)

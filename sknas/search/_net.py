@@ -60,6 +60,9 @@ class SearchNet(InMemoryNet):
     reward_rows : int, default=128
         Held-back rows that a step of the strategy is judged by.
 
+    n_outputs : int or None, default=None
+        Number of outputs that the supernet must give for each row; None: any.
+
     **kwargs : dict
         Parameters of :class:`skorch.NeuralNet`.
     """
@@ -75,6 +78,7 @@ class SearchNet(InMemoryNet):
         dataset_valid: TensorTable,
         random_state: np.random.RandomState,
         reward_rows: int = REWARD_ROWS,
+        n_outputs: int | None = None,
         **kwargs,
     ) -> None:
         super().__init__(module, criterion, **kwargs)
@@ -84,6 +88,7 @@ class SearchNet(InMemoryNet):
         self.dataset_valid = dataset_valid
         self.random_state = random_state
         self.reward_rows = reward_rows
+        self.n_outputs = n_outputs
 
     def initialize_module(self):
         """Take in the strategy's controller beside the shared network."""
@@ -171,12 +176,12 @@ class SearchNet(InMemoryNet):
             **{name: cut(tensor) for name, tensor in inputs.items()},
             architectures=architectures[:n_groups],
         )
-        expected = (n_groups, used // n_groups)
-        if logits.shape[:2] != expected:
+        n_outputs = logits.shape[-1] if self.n_outputs is None else self.n_outputs
+        expected = (n_groups, used // n_groups, n_outputs)
+        if logits.shape != expected:
             raise ValueError(
                 "The supernet must give logits of shape (n_architectures, n_rows, "
-                f"n_outputs), here {(*expected, 'n_outputs')}; it gave "
-                f"{tuple(logits.shape)}."
+                f"n_outputs), here {expected}; it gave {tuple(logits.shape)}."
             )
         return logits, (cut(target[0]), cut(target[1]))
 

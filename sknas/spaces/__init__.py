@@ -1,6 +1,6 @@
 """What can be built: one file for each search space."""
 
-from sknas.spaces._base import DataSpec, SearchSpace
+from sknas.spaces._base import DataSpec, SearchSpace, check_network
 from sknas.spaces._conv_macro import ConvMacroSpace
 from sknas.spaces._conv_micro import ConvMicroSpace
 from sknas.spaces._graph import Graph, Node
@@ -30,4 +30,5 @@ __all__ = [
     "SearchSpace",
     "SequenceSpace",
     "TabularSpace",
+    "check_network",
 ]
