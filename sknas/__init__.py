@@ -1,7 +1,8 @@
 """sknas: scikit-learn estimators that design their own neural networks."""
 
 from sknas._version import __version__
-from sknas.architecture import Architecture, Decision, Decisions
+from sknas.architecture import Architecture
+from sknas.decisions import Decision, Decisions
 from sknas.estimators import NASClassifier, NASLanguageModel, NASRegressor
 from sknas.export import report
 from sknas.inspection import (

@@ -199,6 +199,17 @@ class TestDecision:
         found = [decisions.indices(decisions.architecture([i])) for i in range(4)]
         assert found == [[0], [1], [2], [3]]
 
+    @pytest.mark.parametrize("option", [(1, 3), [1], b"a", 1j])
+    def test_an_option_that_json_does_not_keep_is_refused(self, option):
+        with pytest.raises(TypeError, match="'op'.*must be a string"):
+            Decision("op", (option,))
+
+    def test_options_of_numpy_are_plain_ones(self):
+        decision = Decision("op", tuple(np.arange(1, 3)))
+        assert [type(option) for option in decision.options] == [int, int]
+        decisions = Decisions("toy", [decision])
+        decisions.check(decisions.architecture([1]))
+
     def test_an_unknown_kind_is_refused(self):
         with pytest.raises(ValueError, match="'op'.*kind.*'node'"):
             Decision("op", ("a",), kind="node")

@@ -136,9 +136,13 @@ class ArchitectureDisplay:
 
         Raises
         ------
-        ValueError
-            If the architecture is not one of the space.
+        TypeError, ValueError
+            If the architecture is not one of the space, or that is no space.
         """
+        if not isinstance(space, SearchSpace):
+            raise TypeError(
+                f"space must be a SearchSpace, such as TabularSpace(), got {space!r}."
+            )
         space.decisions().check(architecture)
         graph = space.graph(architecture, spec)
         title, n_parameters = architecture.space, dict.fromkeys(graph.nodes, 0)

@@ -144,7 +144,8 @@ class _RunCell(torch.autograd.Function):
     """The steps of a cell, for several designs, and their gradient.
 
     Nodes come first, then steps, rows and units. A node has the value
-    s = p + c * (a - p), of what it reads, p, a gate, c, and an activation, a.
+    s = p + c * (a - p), of what it reads, p, a gate, c, and an activation, a. The
+    factor that scales a state down to `max_norm` counts as a constant in the gradient.
     """
 
     @staticmethod

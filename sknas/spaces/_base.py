@@ -10,7 +10,8 @@ import torch
 from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 
-from sknas.architecture import Architecture, Decisions
+from sknas.architecture import Architecture
+from sknas.decisions import Decisions
 from sknas.spaces._graph import Graph, Node
 
 
@@ -329,14 +330,20 @@ def check_network(
 
     Raises
     ------
-    ValueError
-        If the network's answer has another shape than :meth:`SearchSpace.network`
-        says.
+    TypeError, ValueError
+        If the network is no module, or its answer has another shape than
+        :meth:`SearchSpace.network` says.
     """
     if spec.kind == "language":
         return
+    network = space.network(architecture, spec)
+    if not isinstance(network, nn.Module):
+        raise TypeError(
+            f"{type(space).__name__}.network must give a torch.nn.Module, got "
+            f"{network!r}."
+        )
     with torch.no_grad():
-        logits = space.network(architecture, spec).eval()(**inputs)
+        logits = network.eval()(**inputs)
     expected = len(next(iter(inputs.values()))), spec.n_outputs
     if logits.ndim not in (2, 3) or logits.shape[-2:] != expected:
         raise ValueError(

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
-from sknas.architecture import Architecture, Decision, Decisions
+from sknas.architecture import Architecture
+from sknas.decisions import Decision, Decisions
 from sknas.modules import (
     Halving,
     PooledHead,

@@ -6,7 +6,8 @@ from itertools import groupby
 
 from torch import nn
 
-from sknas.architecture import Architecture, Decision, Decisions
+from sknas.architecture import Architecture
+from sknas.decisions import Decision, Decisions
 from sknas.spaces._base import DataSpec
 from sknas.spaces._conv_micro_network import (
     CELLS,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sknas.spaces._base import DataSpec
+from sknas.spaces._convolutional import stem_strides
+from sknas.spaces._entry import entry_channels
 from sknas.spaces._entry_source import entry_source, input_name
 from sknas.spaces._source import network_class
 
@@ -136,8 +138,7 @@ class ConvSource:
         given = f"self.entry({self.input})"
         has_ends = spec.kind != "image"
         self.run = [f"x, present = {given}" if has_ends else f"x = {given}"]
-        n_channels = embedding_size if spec.image_shape is None else spec.image_shape[0]
-        self.n_channels = n_channels
+        self.n_channels = entry_channels(spec, embedding_size)
 
     def need(self, *definitions: str) -> None:
         """Add what is not there yet."""
@@ -147,7 +148,7 @@ class ConvSource:
         """Add the first convolutions, one for each halving."""
         n_inputs = self.n_channels
         lines = []
-        for own_stride in [2] * (stride.bit_length() - 1) or [1]:
+        for own_stride in stem_strides(stride):
             lines += ["nn.ReLU()"] if lines else []
             lines.append(f"conv({n_inputs}, {n_filters}, 3, {own_stride})")
             lines.append(f"nn.BatchNorm2d({n_filters})")

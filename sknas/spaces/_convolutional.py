@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from sknas.architecture import Architecture
 from sknas.modules import BATCH_NORMS, batch_norm, convolution
 from sknas.spaces._base import DataSpec, SearchSpace
-from sknas.spaces._entry import Entry, TokenCounts
+from sknas.spaces._entry import Entry, TokenCounts, entry_channels
 from sknas.spaces._fixed_arc import FixedArcMixin
 from sknas.spaces._rules import check_rules, is_count, is_rate
 
@@ -156,12 +156,17 @@ class ConvNetwork(nn.Module):
         self._calibrated = architecture
 
 
+def stem_strides(stride: int) -> list[int]:
+    """Give the strides of the stem's convolutions: one for each halving."""
+    return [2] * (stride.bit_length() - 1) or [1]
+
+
 def build_stem(
     n_dimensions: int, n_inputs: int, n_filters: int, stride: int
 ) -> nn.Sequential:
     """Build the first convolution, or one for each halving of the size."""
     layers = []
-    for own_stride in [2] * (stride.bit_length() - 1) or [1]:
+    for own_stride in stem_strides(stride):
         if layers:
             layers.append(nn.ReLU())
         layers += [
@@ -280,8 +285,7 @@ class ConvSpace(FixedArcMixin, SearchSpace):
 
 def input_shape(spec: DataSpec, embedding_size: int) -> tuple[int, ...]:
     """Give the shape of an image or a series, or of a text's embedded tokens."""
-    n_channels = embedding_size if spec.image_shape is None else spec.image_shape[0]
-    return n_channels, *spec.sizes
+    return entry_channels(spec, embedding_size), *spec.sizes
 
 
 def _divided(sizes: tuple[int, ...], stride: int) -> list[int]:

@@ -9,6 +9,12 @@ from torch.nn import functional as F
 from sknas.spaces._base import DataSpec
 
 COUNT_SCALE = 4.0  # so that weights need not grow far
+MOST = 1e4  # spreads from the mean: what is beyond would make networks overflow
+
+
+def entry_channels(spec: DataSpec, embedding_size: int) -> int:
+    """Give the number of channels that a network gets, of images, series or tokens."""
+    return embedding_size if spec.image_shape is None else spec.image_shape[0]
 
 
 class Entry(nn.Module):
@@ -27,11 +33,10 @@ class Entry(nn.Module):
         super().__init__()
         self.reads_tokens = spec.n_tokens is not None
         self.n_axes = len(spec.sizes)
+        self.n_channels = entry_channels(spec, embedding_size)
         if self.reads_tokens:
-            self.n_channels = embedding_size
             self.embedding = nn.Embedding(spec.n_tokens, embedding_size, padding_idx=0)
             return
-        self.n_channels = spec.image_shape[0]
         for name in ("mean", "scale"):
             values = torch.tensor(getattr(spec, f"image_{name}"), dtype=torch.float32)
             self.register_buffer(name, values.view(-1, *[1] * self.n_axes))
@@ -62,7 +67,7 @@ n_steps)
         if self.reads_tokens:
             x = self.embedding(inputs).transpose(-1, -2)
             return x, _before_end(inputs != 0)
-        x = (inputs.float() - self.mean) / self.scale
+        x = ((inputs.float() - self.mean) / self.scale).clamp(-MOST, MOST)
         if self.n_axes == 2:
             return x, None
         is_missing = x.isnan()

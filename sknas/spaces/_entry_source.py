@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sknas.spaces._base import DataSpec
-from sknas.spaces._entry import COUNT_SCALE
+from sknas.spaces._entry import COUNT_SCALE, MOST
 
 IMAGE_ENTRY = '''
 class Entry(nn.Module):
@@ -15,7 +15,7 @@ class Entry(nn.Module):
         self.register_buffer("scale", torch.ones({n_channels}, 1, 1))
 
     def forward(self, image):
-        x = (image.float() - self.mean) / self.scale
+        x = ((image.float() - self.mean) / self.scale).clamp(-{most}, {most})
         return x.contiguous(memory_format=torch.channels_last)  # quicker
 '''
 
@@ -36,7 +36,7 @@ class Entry(nn.Module):
         self.register_buffer("scale", torch.ones({n_channels}, 1))
 
     def forward(self, image):
-        x = (image.float() - self.mean) / self.scale
+        x = ((image.float() - self.mean) / self.scale).clamp(-{most}, {most})
         missing = x.isnan()
         x = torch.where(missing, torch.zeros_like(x), x)
         return x, before_end(~missing.all(dim=1))
@@ -86,10 +86,11 @@ def entry_source(spec: DataSpec, embedding_size: int) -> list[str]:
     definitions : list of str
         What it needs, and itself.
     """
-    if spec.kind == "image":
-        return [IMAGE_ENTRY.format(n_channels=spec.image_shape[0])]
-    if spec.kind == "series":
-        return [BEFORE_END, SERIES_ENTRY.format(n_channels=spec.image_shape[0])]
+    if spec.image_shape is not None:
+        scaling = {"n_channels": spec.image_shape[0], "most": MOST}
+        if spec.kind == "image":
+            return [IMAGE_ENTRY.format(**scaling)]
+        return [BEFORE_END, SERIES_ENTRY.format(**scaling)]
     sizes = {"n_tokens": spec.n_tokens, "embedding_size": embedding_size}
     return [BEFORE_END, TEXT_ENTRY.format(**sizes), TOKEN_COUNTS]
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sknas.architecture import Architecture, Decision
+from sknas.architecture import Architecture
+from sknas.decisions import Decision
 
 
 class FixedArcMixin:
@@ -28,19 +29,27 @@ class FixedArcMixin:
         -------
         architecture : Architecture
             The architecture, of as many layers or nodes as the space has.
+
+        Raises
+        ------
+        ValueError
+            If the text is no fixed arc of a space of this size, or has an operation
+            that the space does not offer.
         """
         try:
-            numbers = [int(word) for word in text.replace("|", " ").split()]
-        except (AttributeError, ValueError) as error:
+            words = text.replace("|", " ").split()
+            numbers = [int(word) for word in words]
+            if not all(word.isascii() and word.isdecimal() for word in words):
+                raise ValueError("there are other signs than digits")
+        except (AttributeError, TypeError, ValueError) as error:
             raise ValueError(
                 f"a fixed arc is a string of whole numbers from 0 up, got {text!r}."
             ) from error
         decisions = self.decisions()
-        if len(numbers) != len(decisions) or min(numbers) < 0:
+        if len(numbers) != len(decisions):
             raise ValueError(
                 f"the fixed arc has {len(numbers)} numbers, but a space of this size "
-                f"needs {len(decisions)}, all from 0 up: give the space the sizes of "
-                "the arc."
+                f"needs {len(decisions)}: give the space the sizes of the arc."
             )
         choices = {}
         for decision, number in zip(decisions, numbers, strict=True):
@@ -51,7 +60,9 @@ class FixedArcMixin:
                     f"below {len(options)}."
                 )
             choices[decision.name] = options[number]
-        return Architecture(self.name, choices)
+        architecture = Architecture(self.name, choices)
+        decisions.check(architecture)
+        return architecture
 
     def write_fixed_arc(self, architecture: Architecture) -> str:
         """Write an architecture as the official code's fixed arc.

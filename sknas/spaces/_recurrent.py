@@ -6,7 +6,8 @@ import json
 
 from torch import nn
 
-from sknas.architecture import Architecture, Decision, Decisions
+from sknas.architecture import Architecture
+from sknas.decisions import Decision, Decisions
 from sknas.modules import CellDesign, loose_ends
 from sknas.spaces._base import DataSpec, SearchSpace
 from sknas.spaces._fixed_arc import FixedArcMixin
@@ -306,11 +307,13 @@ class RecurrentSpace(FixedArcMixin, SearchSpace):
         try:
             for source, targets in json.loads(text).items():
                 for target, name in targets:
-                    if source == "-1":
-                        choices[1] = (None, DAG_NAMES.get(name, name))
-                    elif int(source) >= 0 and name not in ("avg", "h[t]"):
-                        node = int(source) + 1, DAG_NAMES.get(name, name)
-                        choices[int(target) + 1] = node
+                    if name in ("avg", "h[t]") or int(source) < -1:
+                        continue
+                    k = int(target) + 1
+                    if k in choices or (source == "-1") != (k == 1):
+                        raise ValueError(f"node {target} comes after node {source}")
+                    previous = None if k == 1 else int(source) + 1
+                    choices[k] = previous, DAG_NAMES.get(name, name)
         except (AttributeError, TypeError, ValueError) as error:
             raise ValueError(
                 "dag must be the JSON of a cell as ENAS-pytorch writes it: for each "

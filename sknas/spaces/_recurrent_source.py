@@ -6,6 +6,7 @@ from textwrap import wrap
 
 from sknas.modules import CellDesign
 from sknas.spaces._base import DataSpec
+from sknas.spaces._entry import entry_channels
 from sknas.spaces._entry_source import entry_source, input_name
 from sknas.spaces._source import docstring_lines, network_class
 
@@ -126,7 +127,7 @@ def sequence_source(
 ) -> list[str]:
     """Write a network that reads sequences; see :meth:`SearchSpace.source`."""
     given = input_name(spec)
-    n_channels = embedding_size if spec.image_shape is None else spec.image_shape[0]
+    n_channels = entry_channels(spec, embedding_size)
     kernel, padding = 2 * stem_stride - 1, stem_stride - 1
     readouts = list(READOUTS) if readout == "concat" else [readout]
     values = ", ".join(NAMES[r] for r in readouts)

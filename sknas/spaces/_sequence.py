@@ -7,7 +7,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from sknas.architecture import Architecture, Decision, Decisions
+from sknas.architecture import Architecture
+from sknas.decisions import Decision, Decisions
 from sknas.spaces._base import DataSpec, SearchSpace
 from sknas.spaces._conv_macro import ConvMacroSpace
 from sknas.spaces._graph import Graph
@@ -31,6 +32,8 @@ class SequenceSupernet(nn.Module):
     def __init__(self, space: SequenceSpace, spec: DataSpec) -> None:
         super().__init__()
         self.part = space.part
+        # of inputs of which all architectures see the same rows
+        self.n_axes = len(spec.sizes) + (1 if spec.kind == "text" else 2)
         self.networks = nn.ModuleDict(
             {name: family.supernet(spec) for name, family in space.families().items()}
         )
@@ -45,7 +48,7 @@ class SequenceSupernet(nn.Module):
             ]
             if not places:
                 continue
-            own = given if network.entry.rows_axis(given) == 0 else given[places]
+            own = given if given.ndim == self.n_axes else given[places]
             parts = [self.part(architectures[i]) for i in places]
             answers = network(**dict.fromkeys(inputs, own), architectures=parts)
             for i, answer in zip(places, answers, strict=True):
@@ -191,7 +194,9 @@ class SequenceSpace(SearchSpace):
     def final_space(self) -> SequenceSpace:
         """Give the space of the final networks; see the base class."""
         families = self.families().values()
-        return SequenceSpace(*(family.final_space() for family in families))
+        conv, recurrent = (family.final_space() for family in families)
+        parameters = self.get_params(deep=False)
+        return type(self)(**(parameters | {"conv": conv, "recurrent": recurrent}))
 
     def check_data(self, spec: DataSpec) -> None:
         """Check that the data are sequences; see the base class."""

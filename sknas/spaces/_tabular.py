@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from sknas.architecture import Architecture, Decision, Decisions
+from sknas.architecture import Architecture
+from sknas.decisions import Decision, Decisions
 from sknas.modules import ACTIVATIONS
 from sknas.spaces._base import DataSpec, SearchSpace
 from sknas.spaces._graph import Graph, Node

@@ -39,7 +39,6 @@ def _periodic(spec: DataSpec, n_dimensions: int) -> nn.Module:
 
 
 EMBEDDINGS = {"piecewise_linear": _piecewise_linear, "periodic": _periodic}
-NORMALIZATIONS = ("none", "layer")
 
 
 def build_embedding(name: str, spec: DataSpec) -> nn.Module | None:

@@ -5,7 +5,13 @@ import pytest
 import torch
 from small_images import SPACES, draw, make_images, make_spec
 
-from sknas import Architecture, ConvMacroSpace, ConvMicroSpace, DataSpec
+from sknas import (
+    Architecture,
+    ConvMacroSpace,
+    ConvMicroSpace,
+    DataSpec,
+    TabularSpace,
+)
 from sknas.training import count_parameters
 
 # published with the official code: the final networks of its two scripts
@@ -62,12 +68,26 @@ class TestFixedArcs:
             ("0 | 1 2", "2 for 'skip_0_2'"),
             ("0 | 1 -1", "from 0 up"),
             ("0 | 1 x", "string of whole numbers"),
+            ("0 | 1 0_1", "string of whole numbers"),
+            (b"0 | 1 0", "string of whole numbers"),
             (None, "string of whole numbers"),
         ],
     )
     def test_another_arc_is_refused(self, text, message):
         with pytest.raises(ValueError, match=message):
             Architecture.from_fixed_arc(text, ConvMacroSpace(n_layers=2))
+
+    def test_an_operation_that_the_space_does_not_offer_is_refused(self):
+        space = ConvMacroSpace(n_layers=1, operations=("conv3x3",))
+        with pytest.raises(ValueError, match="offers"):
+            Architecture.from_fixed_arc("5", space)
+
+    def test_a_space_without_fixed_arcs_is_told(self):
+        space = TabularSpace()
+        with pytest.raises(TypeError, match="fixed arcs are of a ConvMacroSpace"):
+            Architecture.from_fixed_arc("0 1", space)
+        with pytest.raises(TypeError, match="fixed arcs are of a ConvMacroSpace"):
+            space.default_architecture().to_fixed_arc(space)
 
     def test_an_architecture_of_another_space_is_not_written(self):
         architecture = SPACES["macro"].default_architecture()

@@ -85,6 +85,18 @@ class TestPublishedCells:
         with pytest.raises(ValueError, match="dag|offers"):
             RecurrentSpace(n_nodes=4).read_dag(text)
 
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"-1": [[1, "tanh"]]},
+            {"0": [[1, "tanh"], [1, "ReLU"]]},
+            {"0": [[0, "tanh"]]},
+        ],
+    )
+    def test_a_dag_whose_nodes_come_twice_or_in_no_order_is_told(self, change):
+        with pytest.raises(ValueError, match="dag must be.*comes after node"):
+            RecurrentSpace(n_nodes=4).read_dag(json.dumps({**DAG, **change}))
+
     def test_a_dag_whose_first_node_is_no_tanh_is_not_corrected(self):
         dag = json.dumps({**DAG, "-1": [[0, "ReLU"]]})
         with pytest.raises(ValueError, match="always"):
