@@ -10,8 +10,9 @@ from sknas.search._reward import (
     InversePerplexity,
     NegativeLoss,
     RegressorReward,
+    ScorerReward,
 )
-from sknas.search._strategy import SearchStrategy
+from sknas.search._strategy import SearchStrategy, check_strategy
 
 STRATEGIES: dict[str, type[SearchStrategy]] = {"enas": ENAS, "random": RandomSearch}
 
@@ -25,7 +26,9 @@ __all__ = [
     "Problem",
     "RandomSearch",
     "RegressorReward",
+    "ScorerReward",
     "SearchResult",
     "SearchStrategy",
+    "check_strategy",
     "search",
 ]

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sknas.architecture import Decision, Decisions
+from sknas.decisions import Decision, Decisions
 
 INITIAL_RANGE = 0.1  # paper, appendix: weights start uniformly within +-0.1
 

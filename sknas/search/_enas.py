@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from sknas.architecture import Architecture, Decisions
+from sknas.architecture import Architecture
+from sknas.decisions import Decisions
 from sknas.search._controller import Controller
 from sknas.search._strategy import SearchStrategy
 from sknas.training import private_random_state

@@ -10,10 +10,10 @@ import numpy as np
 from skorch.dataset import Dataset
 from torch import nn
 
-from sknas.architecture import Architecture, Decisions
+from sknas.architecture import Architecture
 from sknas.search._halving import Candidate, Problem, halve, results_table
 from sknas.search._net import SearchNet
-from sknas.search._strategy import SearchStrategy, propose
+from sknas.search._strategy import SearchStrategy, final_policy, propose
 from sknas.training import (
     BatchIterator,
     Progress,
@@ -176,23 +176,12 @@ def search(
         history=[
             {k: v for k, v in row.items() if k != "batches"} for row in net.history
         ],
-        policy=_final_policy(strategy, decisions),
+        policy=final_policy(strategy, decisions),
         seconds=time.monotonic() - started,
         interrupted=progress.stopped,
         n_rolled_back=net.n_rolled_back_
         + sum(c.trained.n_rolled_back for c in candidates if c.trained),
     )
-
-
-def _final_policy(strategy: SearchStrategy, decisions: Decisions) -> dict[str, dict]:
-    """Give the probability of each option in the end."""
-    probabilities = strategy.policy()
-    if probabilities is None:
-        return {}
-    return {
-        decision.name: {"options": list(decision.options), "probability": probability}
-        for decision, probability in zip(decisions, probabilities, strict=True)
-    }
 
 
 def _train_shared(
@@ -226,8 +215,14 @@ def _train_shared(
     )
     progress.begin("search", search_epochs)
     strategy.initialize(decisions, random_state)
+    supernet = problem.space.supernet(problem.spec)
+    if not isinstance(supernet, nn.Module):
+        raise TypeError(
+            f"{type(problem.space).__name__}.supernet must give a torch.nn.Module, got "
+            f"{supernet!r}."
+        )
     net = SearchNet(
-        problem.space.supernet(problem.spec),
+        supernet,
         recipe.criterion,
         decisions=decisions,
         strategy=strategy,

@@ -10,7 +10,8 @@ from functools import partial
 import numpy as np
 from torch import nn
 
-from sknas.architecture import Architecture, Decisions
+from sknas.architecture import Architecture
+from sknas.decisions import Decisions
 from sknas.search._net import REWARD_ROWS
 from sknas.spaces import DataSpec, SearchSpace
 from sknas.training import (
@@ -21,6 +22,7 @@ from sknas.training import (
     TrainedNetwork,
     load_weights,
     predict_logits,
+    private_random_state,
     run_tasks,
     train_network,
 )
@@ -100,8 +102,12 @@ class Problem:
         return None if self.spec.kind == "language" else self.spec.n_outputs
 
     def build(self, architecture: Architecture) -> nn.Module:
-        """Build the stand-alone network of an architecture."""
-        return self.space.network(architecture, self.spec)
+        """Build the stand-alone network of an architecture.
+
+        Its first weights are not for training, and draw on no training's randomness.
+        """
+        with private_random_state(0):
+            return self.space.network(architecture, self.spec)
 
 
 def halve(
@@ -153,7 +159,9 @@ def halve(
                 first_epoch=candidate.n_epochs,
                 n_epochs=n_epochs,
                 callbacks=callbacks,
-                budget=None if deadline is None else TimeBudget(seconds),
+                budget=None
+                if deadline is None
+                else TimeBudget(seconds, deadline=deadline),
             )
             for candidate in candidates[:size]
         ]

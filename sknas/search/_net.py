@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sknas.architecture import Architecture, Decisions
-from sknas.search._strategy import SearchStrategy, propose
+from sknas.architecture import Architecture
+from sknas.decisions import Decisions
+from sknas.search._strategy import SearchStrategy, propose, tell
 from sknas.training import (
     Batch,
     BatchIterator,
@@ -196,7 +197,7 @@ class SearchNet(InMemoryNet):
         rewards = self.reward(logits, *target)
         finite = rewards[np.isfinite(rewards)]
         records = {"loss": 0.0, **({"reward": finite.mean()} if len(finite) else {})}
-        records |= self.strategy.tell(architectures, rewards) or {}
+        records |= tell(self.strategy, architectures, rewards)
         for name, value in records.items():
             self.history.record_batch(f"controller_{name}", value)
             self._records.setdefault(name, []).append(value)

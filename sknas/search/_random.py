@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from sknas.architecture import Architecture, Decisions
+from sknas.architecture import Architecture
+from sknas.decisions import Decisions
 from sknas.search._strategy import SearchStrategy
 
 

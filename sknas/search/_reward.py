@@ -86,12 +86,24 @@ class ScorerReward(metaclass=ABCMeta):
 
     def __init__(self, scorer: Callable) -> None:
         self.scorer = scorer
-        # a scorer of the user's own may be any callable(estimator, X, y)
-        parameters = inspect.signature(scorer).parameters
+        # a scorer of the user's own may be any callable(estimator, X, y), and what
+        # make_scorer makes takes weights, but passes them on to any metric
+        metric = getattr(scorer, "_score_func", scorer)
+        parameters = inspect.signature(metric).parameters
         self.takes_weights = "sample_weight" in parameters
 
     def __call__(self, outputs: Tensor, target: Tensor, weight: Tensor) -> np.ndarray:
-        """Give the reward of each architecture; see :class:`NegativeLoss`."""
+        """Give the reward of each architecture; see :class:`NegativeLoss`.
+
+        NaN where a scorer cannot judge these rows, as where a class is missing.
+        """
+        try:
+            return self.judge(outputs, target, weight)
+        except ValueError:
+            return np.full(len(outputs), np.nan)
+
+    def judge(self, outputs: Tensor, target: Tensor, weight: Tensor) -> np.ndarray:
+        """Give the same rewards, but let the scorer raise its errors."""
         target = target.cpu().numpy()
         y = self._targets(target)
         weight = weight.cpu().numpy()
@@ -106,8 +118,10 @@ class ScorerReward(metaclass=ABCMeta):
                 rewards.append(np.nan)
                 continue
             with warnings.catch_warnings():
-                # of classes that a network never predicts, as many do at first
+                # of classes that a network never predicts, as many do at first, or
+                # that a few rows lack
                 warnings.simplefilter("ignore", UndefinedMetricWarning)
+                warnings.filterwarnings("ignore", module=r"sklearn\.metrics")
                 answers = self._answers(own, target)
                 rewards.append(self.scorer(answers, rows, y, **arguments))
         return np.array(rewards, dtype=np.float64)
@@ -141,12 +155,16 @@ class ClassifierReward(ScorerReward):
         return self.classes[target]
 
     def _answers(self, outputs: Tensor, target: np.ndarray) -> BaseEstimator:
-        # scorers want no classes that the rows lack
-        present = np.unique(target)
         probability = outputs.softmax(dim=-1).numpy()
-        probability = np.maximum(probability[:, present], 1e-12)
+        labels = self.classes[probability.argmax(axis=1)]
+        classes = self.classes
+        if len(classes) > 2:
+            # scorers of probabilities want those of the classes that the rows have
+            present = np.unique(target)
+            classes, probability = classes[present], probability[:, present]
+        probability = np.maximum(probability, 1e-12)
         probability /= probability.sum(axis=1, keepdims=True)
-        return _ClassifierAnswers(self.classes[present], probability)
+        return _ClassifierAnswers(classes, probability, labels)
 
 
 class RegressorReward(ScorerReward):
@@ -175,15 +193,18 @@ class RegressorReward(ScorerReward):
 
 
 class _ClassifierAnswers(ClassifierMixin, BaseEstimator):
-    def __init__(self, classes: np.ndarray, probability: np.ndarray) -> None:
+    def __init__(
+        self, classes: np.ndarray, probability: np.ndarray, labels: np.ndarray
+    ) -> None:
         self.classes_ = classes
         self.probability = probability
+        self.labels = labels
 
     def predict_proba(self, X) -> np.ndarray:
         return self.probability
 
     def predict(self, X) -> np.ndarray:
-        return self.classes_[self.probability.argmax(axis=1)]
+        return self.labels
 
 
 class _RegressorAnswers(RegressorMixin, BaseEstimator):

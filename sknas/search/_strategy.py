@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import numbers
+import warnings
 from abc import ABCMeta, abstractmethod
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 from torch import nn
 
-from sknas.architecture import Architecture, Decisions
+from sknas.architecture import Architecture
+from sknas.decisions import Decisions
 
 
 class SearchStrategy(BaseEstimator, metaclass=ABCMeta):
@@ -128,16 +132,125 @@ def propose(
     TypeError, ValueError
         If they are not `n` architectures of the space.
     """
-    proposals = list(strategy.ask(n))
     name = type(strategy).__name__
+    proposals = strategy.ask(n)
+    if not isinstance(proposals, Iterable):
+        raise TypeError(f"{name}.ask must give a list, got {proposals!r}.")
+    proposals = list(proposals)
     for proposal in proposals:
         if not isinstance(proposal, Architecture) or proposal.space != decisions.space:
             raise TypeError(
                 f"{name}.ask must give architectures of the space {decisions.space!r}, "
                 f"as decisions.architecture makes them, got {proposal!r}."
             )
+        try:
+            decisions.check(proposal)
+        except ValueError as error:
+            raise ValueError(f"{name}.ask gave no architecture: {error}") from error
     if len(proposals) != n:
         raise ValueError(
             f"{name}.ask was asked for {n} architectures and gave {len(proposals)}."
         )
     return proposals
+
+
+def tell(
+    strategy: SearchStrategy, architectures: list[Architecture], rewards: np.ndarray
+) -> dict[str, float]:
+    """Tell a strategy rewards, and check what it gives to keep.
+
+    Parameters
+    ----------
+    strategy : SearchStrategy
+        The strategy.
+
+    architectures, rewards
+        See :meth:`SearchStrategy.tell`.
+
+    Returns
+    -------
+    records : dict of str to float
+        What the history is to keep.
+
+    Raises
+    ------
+    TypeError
+        If it gives anything else.
+    """
+    records = strategy.tell(architectures, rewards)
+    if records is None:
+        return {}
+    if not isinstance(records, Mapping) or not all(
+        isinstance(value, numbers.Real) for value in records.values()
+    ):
+        raise TypeError(
+            f"{type(strategy).__name__}.tell must give None or a dictionary of "
+            f"numbers, got {records!r}."
+        )
+    return dict(records)
+
+
+def final_policy(strategy: SearchStrategy, decisions: Decisions) -> dict[str, dict]:
+    """Give, for each decision, its options and how likely each is in the end.
+
+    Parameters
+    ----------
+    strategy : SearchStrategy
+        The strategy.
+
+    decisions : Decisions
+        Those of the space.
+
+    Returns
+    -------
+    policy : dict of str to dict
+        Empty if the strategy does not tell, or tells what are no probabilities, of
+        which a warning tells: the search is over and not to be lost.
+    """
+    probabilities = strategy.policy()
+    if probabilities is None:
+        return {}
+    sizes = [(len(decision.options),) for decision in decisions]
+    try:
+        arrays = [np.asarray(p, dtype=np.float64) for p in probabilities]
+        is_right = [array.shape for array in arrays] == sizes and all(
+            np.isnan(array).all() or np.isclose(array.sum(), 1) for array in arrays
+        )
+    except (TypeError, ValueError):
+        is_right = False
+    if not is_right:
+        warnings.warn(
+            f"{type(strategy).__name__}.policy must give, for each decision, "
+            "probabilities of its options that add up to one. It does not, so that "
+            "search_policy_ is empty.",
+            UserWarning,
+            stacklevel=2,
+        )
+        return {}
+    return {
+        decision.name: {"options": list(decision.options), "probability": probability}
+        for decision, probability in zip(decisions, arrays, strict=True)
+    }
+
+
+def check_strategy(strategy: SearchStrategy) -> None:
+    """Check what a strategy says of itself.
+
+    Parameters
+    ----------
+    strategy : SearchStrategy
+        The strategy.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If one of its parameters is wrong, or how often it learns is no number.
+    """
+    strategy.check_parameters()
+    for name, least in (("updates_per_epoch", 0), ("samples_per_update", 1)):
+        value = getattr(strategy, name)
+        if not isinstance(value, numbers.Integral) or value < least:
+            raise ValueError(
+                f"{name} of {type(strategy).__name__} must be an integer from {least} "
+                f"up, got {value!r}."
+            )

@@ -8,7 +8,9 @@ from sklearn.datasets import load_iris
 from skorch.callbacks import Callback
 
 from sknas import (
+    Architecture,
     ConvMacroSpace,
+    Decisions,
     NASClassifier,
     NASRegressor,
     RandomSearch,
@@ -105,3 +107,127 @@ def test_decisions_are_readable():
     text = repr(TabularSpace(depths=(1, 2)).decisions())
     assert "Decisions of the 'tabular' space" in text
     assert "n_layers" in text and "1, 2" in text
+
+
+class Settable(RandomSearch):
+    """Says what it is told to."""
+
+    samples_per_update = 4
+
+    def __init__(self, ask=None, tell=None, policy=None, updates_per_epoch=1):
+        self.given = {"ask": ask, "tell": tell, "policy": policy}
+        self.ask_, self.tell_, self.policy_ = ask, tell, policy
+        self.updates_per_epoch = updates_per_epoch
+
+    def get_params(self, deep=True):
+        return {**self.given, "updates_per_epoch": self.updates_per_epoch}
+
+    def ask(self, n):
+        return super().ask(n) if self.ask_ is None else self.ask_(n)
+
+    def tell(self, architectures, rewards):
+        return self.tell_
+
+    def policy(self):
+        return super().policy() if self.policy_ is None else self.policy_
+
+
+def one_too_many(n):
+    default = TabularSpace().default_architecture()
+    return [Architecture("tabular", {**default, "extra": 3})] * n
+
+
+def unknown(n):
+    default = TabularSpace().default_architecture()
+    return [Architecture("tabular", {**default, "n_layers": 99})] * n
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"ask": lambda n: None}, "Settable.ask must give a list"),
+        ({"ask": one_too_many}, "Settable.ask.*extra"),
+        ({"ask": unknown}, "Settable.ask.*n_layers=99"),
+        ({"tell": 3}, "Settable.tell must give"),
+        ({"tell": {"loss": "low"}}, "Settable.tell must give"),
+        ({"updates_per_epoch": 2.5}, "updates_per_epoch of Settable"),
+        ({"updates_per_epoch": -1}, "updates_per_epoch of Settable"),
+    ],
+)
+def test_what_a_strategy_says_wrongly_is_told_of(parameters, message, quick):
+    with pytest.raises((TypeError, ValueError), match=message):
+        NASClassifier(strategy=Settable(**parameters), **quick).fit(X, y)
+
+
+@pytest.mark.parametrize("policy", [5, [[1.0]], [[0.9, 0.9]] * 15])
+def test_a_policy_of_no_probabilities_does_not_lose_the_search(policy, quicker):
+    strategy = Settable(policy=policy)
+    with pytest.warns(UserWarning, match="Settable.policy must give"):
+        clf = NASClassifier(strategy=strategy, **quicker).fit(X, y)
+    assert clf.search_policy_ == {}
+    assert clf.score(X, y) > 0.3
+
+
+class OtherName(TabularSpace):
+    def decisions(self):
+        return Decisions("other", super().decisions())
+
+
+class NoDecisions(TabularSpace):
+    def decisions(self):
+        return list(super().decisions())
+
+
+class NoModule(TabularSpace):
+    def network(self, architecture, spec):
+        return None
+
+
+class NoSupernet(TabularSpace):
+    def supernet(self, spec):
+        return None
+
+
+@pytest.mark.parametrize(
+    ("space", "message"),
+    [
+        (OtherName(), "OtherName.decisions must give"),
+        (NoDecisions(), "NoDecisions.decisions must give"),
+        (NoModule(), "NoModule.network must give"),
+        (NoSupernet(), "NoSupernet.supernet must give"),
+    ],
+)
+def test_what_a_space_gives_wrongly_is_told_of(space, message, quicker):
+    with pytest.raises(TypeError, match=message):
+        NASClassifier(space, **quicker).fit(X, y)
+
+
+class OneWay(TabularSpace):
+    """Nothing is left open."""
+
+    def __init__(self):
+        super().__init__(
+            numeric_embeddings=("none",),
+            normalizations=("none",),
+            dropouts=(0.0,),
+            depths=(1,),
+            activations=("relu",),
+            widths=(8,),
+        )
+
+    def decisions(self):
+        return Decisions(self.name, [])
+
+    def default_architecture(self):
+        return Architecture(self.name, {})
+
+    def network(self, architecture, spec):
+        whole = TabularSpace.decisions(self)
+        return super().network(whole.architecture([0] * len(whole)), spec)
+
+
+@pytest.mark.parametrize("strategy", ["enas", "random"])
+def test_a_space_without_decisions_is_trained(strategy, quicker):
+    clf = NASClassifier(OneWay(), strategy=strategy, **quicker).fit(X, y)
+    assert clf.search_results_ == {}
+    assert len(clf.networks_) == 2
