@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import cycle, islice
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -33,6 +34,19 @@ from sknas.training import (
 Member = tuple[Architecture, nn.Module]
 
 CHECKED_ROWS = 2  # that a network has to answer before it is trained
+
+
+class HeldBackData(Protocol):
+    """The data of a fit, of which each network holds back another part."""
+
+    reward_rows: int
+    """Held-back rows that a step of the strategy is judged by."""
+
+    def split(self, i: int) -> tuple[TensorTable, TensorTable]:
+        """Give the rows to train on and to judge by, for the i-th network."""
+
+    def everything(self, i: int) -> tuple[TensorTable, None]:
+        """Give all rows to train on, and none to judge by."""
 
 
 @dataclass
@@ -87,7 +101,7 @@ class FitRun:
     spec : DataSpec
         What the data look like.
 
-    data : FitData
+    data : HeldBackData
         The rows.
 
     recipe : Recipe
@@ -114,7 +128,7 @@ class FitRun:
 
     space: SearchSpace
     spec: DataSpec
-    data: FitData
+    data: HeldBackData
     recipe: Recipe
     attributes: dict
     random_state: np.random.RandomState
@@ -173,8 +187,11 @@ class FitRun:
     def train(
         self, architectures: list[Architecture], weights: list[Weights] | None = None
     ) -> list[TrainedNetwork]:
-        """Train a network of each architecture, each with another part held back."""
-        return train_ensemble(
+        """Train a network of each architecture, each with another part held back.
+
+        Gives as many as were trained, at least in part, before Ctrl-C came.
+        """
+        trained = train_ensemble(
             [partial(self.space.network, a, self.spec) for a in architectures],
             self.data.split
             if self.recipe.n_iter_no_change is not None
@@ -190,6 +207,7 @@ class FitRun:
             n_jobs=self.n_jobs,
             step=self.checkpoint.step,
         )
+        return [one for one in trained if one.n_epochs or not one.interrupted]
 
     def finish(
         self,
@@ -201,11 +219,9 @@ class FitRun:
         """Train what the search found, or was given; give the fitted attributes."""
         started = time.monotonic()
         architectures = list(found.architectures if found else given)
-        if found and (self.progress.stopped or self.progress.time_left() <= 0):
-            # no time to train: what was found has weights already
-            trained = [TrainedNetwork(shared) for shared in found.weights]
-        else:
-            self.space = self.space.final_space()
+        trained = []
+        if not (found and (self.progress.stopped or self.progress.time_left() <= 0)):
+            searched, self.space = self.space, self.space.final_space()
             if found:
                 default = self.space.default_architecture()
                 architectures = [a for best in architectures for a in (best, default)]
@@ -214,6 +230,17 @@ class FitRun:
             architectures = list(islice(cycle(architectures), n_members))
             weights = weights and list(islice(cycle(weights), n_members))
             trained = self.train(architectures, weights)
+            if weights:  # networks that were not reached stay as they were
+                trained += map(TrainedNetwork, weights[len(trained) :])
+            if not trained:
+                self.space = searched
+        if not trained:
+            if not found:
+                raise KeyboardInterrupt  # there is nothing to keep
+            # no time to train: what was found has weights already
+            architectures = found.architectures
+            trained = [TrainedNetwork(shared) for shared in found.weights]
+        architectures, trained = _without_diverged(architectures, trained)
         _warn_of_rolled_back(found, trained)
         if self.progress.time_left() <= 0:
             _warn_of_no_training(found, trained)
@@ -221,7 +248,7 @@ class FitRun:
         best = int(np.argmax(scores))
         return {
             "_space": self.space,
-            "architectures_": architectures[: len(trained)],
+            "architectures_": architectures,
             "architecture_": architectures[best],
             "ensemble_weights_": ensemble_weights(trained),
             "search_results_": found.table if found else {},
@@ -240,7 +267,8 @@ class FitRun:
 
         The networks are copied, since they may be in training.
         """
-        networks = [copy.deepcopy(network).eval() for _, network in members]
+        device = self.attributes["_device"]
+        networks = [copy.deepcopy(n).to(device).eval() for _, n in members]
         for network in networks:
             network.requires_grad_(False)
         return self.attributes | {
@@ -253,6 +281,22 @@ class FitRun:
             "_history": [],
             "_best": 0,
         }
+
+
+def _without_diverged(
+    architectures: list[Architecture], trained: list[TrainedNetwork]
+) -> tuple[list[Architecture], list[TrainedNetwork]]:
+    """Leave out networks that have no finite loss, unless there are no others."""
+    kept = [i for i, one in enumerate(trained) if one.score != -np.inf]
+    kept = kept or range(len(trained))
+    if len(kept) < len(trained):
+        warnings.warn(
+            f"{len(trained) - len(kept)} of {len(trained)} networks diverged, and were "
+            "left out. Fewer will with a lower lr, or with max_gradient_norm.",
+            ConvergenceWarning,
+            stacklevel=8,
+        )
+    return [architectures[i] for i in kept], [trained[i] for i in kept]
 
 
 def _warn_of_rolled_back(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numbers
 from abc import ABCMeta, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -16,6 +18,7 @@ from sknas.estimators._checkpoint import Checkpoint
 from sknas.estimators._parameters import (
     DEFAULT_PATIENCE,
     N_CANDIDATES,
+    checked_decisions,
     resolve_architectures,
     resolve_batch_size,
     resolve_device,
@@ -23,7 +26,7 @@ from sknas.estimators._parameters import (
     resolve_space,
     resolve_strategy,
 )
-from sknas.estimators._run import FitData, FitRun
+from sknas.estimators._run import FitRun, HeldBackData
 from sknas.estimators._sklearn_callbacks import CallbackSupportMixin, listen
 from sknas.estimators._source import SourceMixin
 from sknas.estimators._state import build_net, build_networks, from_state, to_state
@@ -82,6 +85,9 @@ class SearchingEstimator(
 ):
     """Base class of all estimators: the way from tensors to trained networks."""
 
+    _tabular_options: ClassVar[dict[str, tuple]] = {}
+    """Options of the tabular space that differ from its own defaults."""
+
     @abstractmethod
     def __init__(self) -> None: ...
 
@@ -96,21 +102,27 @@ class SearchingEstimator(
     def _check_reward(self, reward, valid: TensorTable, spec: DataSpec) -> None:
         """Raise, before anything is trained, where a reward does not suit the data."""
 
+    def _n_parts(self) -> int:
+        """Give the number of parts of the data that are held back in turn."""
+        return max(2, round(1 / self.validation_fraction))
+
     def _augmentation(self, spec: DataSpec) -> Augmentation | None:
         """Give what changes the rows of each step at random."""
         return None
 
-    def _plan(self, kind: str, tabular_options: dict[str, tuple]) -> FitPlan:
+    def _plan(self, kind: str) -> FitPlan:
         """Settle, and check, what does not depend on the values of the data."""
         goes_on = self.warm_start and self._is_fitted()
         strategy = resolve_strategy(self.strategy)
         space = resolve_space(
-            self.search_space, kind, self.ensemble_size, tabular_options
+            self.search_space, kind, self.ensemble_size, self._tabular_options
         )
-        space.decisions()  # raises if an option of the space is wrong
+        decisions = checked_decisions(space)
         given = None
         if self.architecture is not None:
             given = resolve_architectures(self.architecture, space)
+        elif not decisions:  # there is nothing to search
+            given = [space.default_architecture()]
         if goes_on:
             given, space = self.architectures_, self._space
         device = resolve_device(self.device)
@@ -122,7 +134,7 @@ class SearchingEstimator(
         plan: FitPlan,
         *,
         spec: DataSpec,
-        data: FitData,
+        data: HeldBackData,
         attributes: dict,
         random_state: np.random.RandomState,
         checkpoint: Checkpoint,
@@ -152,9 +164,9 @@ class SearchingEstimator(
         )
         seed = random_state.randint(np.iinfo(np.int32).max)
         with (
+            noting_interrupts(run.progress),
             private_random_state(seed, device),
             single_thread(device),
-            noting_interrupts(run.progress),
         ):
             attributes |= self._search_and_train(
                 run, plan.strategy, plan.given, plan.goes_on
@@ -170,9 +182,15 @@ class SearchingEstimator(
 
     def _identity(self) -> dict:
         """Give the parameters that decide what a fit comes to."""
-        aside = ("callbacks", "checkpoint", "n_jobs", "time_limit", "verbose")
+        aside = ["callbacks", "checkpoint", "n_jobs", "time_limit", "verbose"]
+        if not isinstance(self.random_state, numbers.Integral):
+            aside.append("random_state")  # it may have moved on; the seed is kept
         parameters = self.get_params(deep=False)
-        return {name: v for name, v in parameters.items() if name not in aside}
+        identity = {name: v for name, v in parameters.items() if name not in aside}
+        if self.warm_start and self._is_fitted():
+            given = [architecture.to_json() for architecture in self.architectures_]
+            identity |= {"goes_on_from": (given, self._weights)}
+        return identity
 
     def _deadline(self, started: float) -> float | None:
         """Give the time at which training must end for `fit` to end in time."""
@@ -209,7 +227,7 @@ class SearchingEstimator(
         weights = self._weights if goes_on else None
         return run.finish(found, given, self.ensemble_size, weights)
 
-    def _recipe(self, data: FitData, spec: DataSpec, device: str) -> Recipe:
+    def _recipe(self, data: HeldBackData, spec: DataSpec, device: str) -> Recipe:
         """Settle how networks are trained on these data."""
         train = data.split(0)[0]
         n_rows = len(train)

@@ -92,10 +92,15 @@ class Augmentation:
         shape = image.shape
         for step in self.steps:
             image = (AUGMENTATIONS[step] if isinstance(step, str) else step)(image)
-            if getattr(image, "shape", None) != shape:
+            if not isinstance(image, Tensor) or image.shape != shape:
                 raise ValueError(
                     f"The 'augmentation' parameter has {step!r}, which must give a "
                     f"tensor of the shape that it took, {tuple(shape)}. It gave "
-                    f"{tuple(getattr(image, 'shape', ())) or type(image).__name__}."
+                    f"{_described(image)}."
                 )
         return {**inputs, "image": image}
+
+
+def _described(value: object) -> str:
+    shape = f" of shape {tuple(value.shape)}" if hasattr(value, "shape") else ""
+    return f"a {type(value).__name__}{shape}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from functools import partial
 
@@ -28,8 +29,8 @@ LEAST_LOSS = 0.3  # of the mean loss, added to each: held-back parts are small
 def ensemble_weights(members: list[TrainedNetwork]) -> np.ndarray:
     """Give the weights by which networks are averaged.
 
-    They fall with the square of the loss on held-back rows: a network whose training
-    went wrong, or whose design does not suit the data, counts for little.
+    They fall with the square of the loss on held-back rows: a network whose design
+    does not suit the data counts for little.
 
     Parameters
     ----------
@@ -98,8 +99,8 @@ def train_ensemble(
     Returns
     -------
     members : list of TrainedNetwork
-        The trained networks: fewer than asked for if the fit was stopped, but at
-        least one.
+        The trained networks: fewer than asked for if the fit was stopped. At least
+        one, unless several were trained at the same time and none was done.
     """
     n_members = len(builds)
     seeds = [int(random_state.randint(2**31 - 1)) for _ in builds]
@@ -111,7 +112,10 @@ def train_ensemble(
         if np.isinf(left):
             return None
         if at_once > 1:
-            return TimeBudget(left / -(-n_members // at_once))
+            seconds = left / -(-n_members // at_once)
+            # workers need time to start, and to hand on what they are given
+            deadline = time.monotonic() + (i // at_once + 1) * seconds
+            return TimeBudget(seconds, deadline=deadline)
         # one network that is trained is better than several that are not
         return TimeBudget(left / (n_members - i), left, LEAST_EPOCHS * n_steps)
 

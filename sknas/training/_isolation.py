@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import torch
 
@@ -27,7 +27,11 @@ def private_random_state(seed: int, device: str = "cpu") -> Iterator[None]:
     set.
     """
     cuda = [torch.device(device)] if torch.device(device).type == "cuda" else []
+    # a default device makes each call of torch slower, so it is set only if it must be
+    is_cpu = torch.get_default_device().type == "cpu"
     with (
+        nullcontext() if is_cpu else torch.device("cpu"),
+        torch.autocast("cpu", enabled=False),
         _generator_lock,
         torch.random.fork_rng(devices=cuda),
         torch.inference_mode(False),

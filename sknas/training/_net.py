@@ -9,7 +9,7 @@ from skorch import NeuralNet
 from torch import Tensor
 
 from sknas.training._data import Batch
-from sknas.training._progress import StopTraining
+from sknas.training._progress import StopTraining, interruptible
 
 OPTIMIZERS = {
     "adam": torch.optim.Adam,
@@ -37,7 +37,8 @@ class InMemoryNet(NeuralNet):
 
     They take batches of a `TensorTable`, set training mode once for each epoch
     and tell apart who stops them: a callback, or the user by Ctrl-C. A step whose loss
-    or gradient is not finite leaves the module as it was.
+    is not finite leaves the module as it was, on a CPU; one whose gradient is not does
+    so everywhere, where the module says that it `may_explode`.
     """
 
     interrupted_ = False
@@ -64,7 +65,8 @@ class InMemoryNet(NeuralNet):
     def fit_loop(self, X, y=None, epochs=None, **kwargs):
         """Train, and note whether it was the user who ended it."""
         try:
-            return super().fit_loop(X, y, epochs=epochs, **kwargs)
+            with interruptible():
+                return super().fit_loop(X, y, epochs=epochs, **kwargs)
         except StopTraining:
             raise
         except KeyboardInterrupt:

@@ -114,28 +114,67 @@ class Progress:
         return any([each.end(fitted) for each in self.listeners])
 
 
+class _Interrupts:
+    """What becomes of Ctrl-C during a fit in the main thread."""
+
+    is_welcome = False
+    """Whether what runs now can be ended by an exception."""
+    is_pending = False
+    """Whether Ctrl-C came while nothing could."""
+
+
+_interrupts = _Interrupts()
+
+
+def _is_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
 @contextmanager
 def noting_interrupts(progress: Progress) -> Iterator[None]:
     """Note Ctrl-C as the user's wish to end the whole fit.
 
-    KeyboardInterrupt alone does not tell: callbacks raise it to stop one training.
-    Only the main thread hears of signals; elsewhere this does nothing.
+    KeyboardInterrupt alone does not tell: callbacks raise it to stop one training. It
+    is raised in what is :func:`interruptible` only, where it is caught; elsewhere it
+    waits for that, unless it comes a second time. Only the main thread hears of
+    signals; in others this does nothing.
     """
+    global _interrupts
     handler = signal.getsignal(signal.SIGINT)
-    is_main = threading.current_thread() is threading.main_thread()
-    if not (is_main and callable(handler)):
+    if not (_is_main_thread() and callable(handler)):
         yield
         return
+    before, own = _interrupts, _Interrupts()
 
     def note(number, frame):
         progress.stopped = True
-        return handler(number, frame)
+        if own.is_welcome or own.is_pending:
+            return handler(number, frame)
+        own.is_pending = True
 
+    _interrupts = own
     signal.signal(signal.SIGINT, note)
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, handler)
+        _interrupts = before
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let Ctrl-C raise KeyboardInterrupt here, at once if it came before."""
+    if not _is_main_thread():
+        yield
+        return
+    interrupts = _interrupts
+    was_welcome, interrupts.is_welcome = interrupts.is_welcome, True
+    try:
+        if interrupts.is_pending:
+            raise KeyboardInterrupt
+        yield
+    finally:
+        interrupts.is_welcome = was_welcome
 
 
 class ReportEpochs(Callback):

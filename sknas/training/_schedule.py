@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from skorch.callbacks import Callback
@@ -73,12 +73,22 @@ class TimeBudget:
     is_optional : bool, default=False
         Whether a training that will not come to `least_steps` ends as soon as that
         is known, and leaves its time to others.
+
+    deadline : float, default=inf
+        When it must be over, however late it begins, on the clock of
+        :func:`time.monotonic`, which is the same for all processes.
     """
 
     seconds: float
     limit: float = 0.0
     least_steps: int = 0
     is_optional: bool = False
+    deadline: float = math.inf
+
+    def begin(self) -> TimeBudget:
+        """Give the budget of a training that begins now."""
+        left = max(self.deadline - time.monotonic(), 0.0)
+        return replace(self, seconds=min(self.seconds, left))
 
     def used(self, elapsed: float, step: int) -> float:
         """Give the share of the budget that was used in some time and steps."""
@@ -137,6 +147,7 @@ class Schedule(Callback):
         """Begin to count."""
         self.step_ = 0
         self.started_ = time.monotonic()
+        self.budget_ = self.budget and self.budget.begin()
         self.drop_paths_ = [m for m in net.module_.modules() if isinstance(m, DropPath)]
 
     def on_batch_begin(self, net, training=False, **kwargs) -> None:
@@ -167,6 +178,6 @@ class Schedule(Callback):
         return min((step + 1) / WARM_UP_STEPS, 1.0) * self.shape(done)
 
     def _used(self) -> float:
-        if self.budget is None:
+        if self.budget_ is None:
             return 0.0
-        return self.budget.used(time.monotonic() - self.started_, self.step_)
+        return self.budget_.used(time.monotonic() - self.started_, self.step_)

@@ -22,7 +22,7 @@ from sknas.training._augmentation import Augmentation
 from sknas.training._data import BatchIterator, TensorTable
 from sknas.training._isolation import private_random_state, single_thread
 from sknas.training._net import TrainingNet, optimizer_arguments
-from sknas.training._progress import Progress, ReportEpochs
+from sknas.training._progress import Progress, ReportEpochs, interruptible
 from sknas.training._schedule import Schedule, TimeBudget, schedule_shape
 
 Weights = dict[str, np.ndarray]
@@ -87,12 +87,22 @@ class TrainedNetwork:
     weights: Weights
     history: list[dict] = field(default_factory=list)
     score: float = float("nan")
-    """Negative loss on the held-back part, in the best epoch."""
+    """Negative loss on the held-back part, in the best epoch: minus infinity where none
+    is finite, and NaN where there was no such part, or no whole epoch."""
     n_epochs: int = 0
     seconds: float = 0.0
     interrupted: bool = False
     n_rolled_back: int = 0
     """Steps that were undone, since their loss or gradient was not finite."""
+
+
+class StopEarly(EarlyStopping):
+    """skorch's, for a training that may be over before it has begun."""
+
+    def on_train_end(self, net, **kwargs) -> None:
+        """Load the weights of the best epoch, if there was any."""
+        if net.history:
+            super().on_train_end(net, **kwargs)
 
 
 def network_weights(network: nn.Module) -> Weights:
@@ -177,7 +187,7 @@ def train_network(
     ]
     if valid is not None:
         own_callbacks.append(
-            EarlyStopping(
+            StopEarly(
                 patience=recipe.n_iter_no_change or recipe.max_epochs + 1,
                 threshold=0.0,
                 load_best=True,
@@ -214,10 +224,11 @@ def train_network(
         net.fit(train)
     history = [{k: v for k, v in row.items() if k != "batches"} for row in net.history]
     losses = [row["valid_loss"] for row in history if "valid_loss" in row]
+    score = max((-x for x in losses if np.isfinite(x)), default=-np.inf)
     return TrainedNetwork(
         weights=network_weights(net.module_),
         history=history,
-        score=-min(losses) if losses else float("nan"),
+        score=score if losses else float("nan"),
         n_epochs=len(net.history),
         seconds=time.monotonic() - started,
         interrupted=net.interrupted_,
@@ -278,15 +289,20 @@ def run_tasks(
         results = parallel(delayed(task)() for task in tasks)
     else:
         results = (task() for task in tasks)
-    try:
-        for trained in results:
-            progress.stopped |= trained.interrupted
-            yield trained
-            is_late = deadline is not None and time.monotonic() > deadline
-            if progress.step(fitted) or progress.stopped or is_late:
-                return
-    except KeyboardInterrupt:
-        progress.stopped = True
+    while True:
+        try:
+            with interruptible():
+                trained = next(results, None)
+        except KeyboardInterrupt:
+            progress.stopped = True
+            return
+        if trained is None:
+            return
+        progress.stopped |= trained.interrupted
+        yield trained
+        is_late = deadline is not None and time.monotonic() > deadline
+        if progress.step(fitted) or progress.stopped or is_late:
+            return
 
 
 def load_weights(network: nn.Module, weights: Weights, copy: bool = True) -> None:

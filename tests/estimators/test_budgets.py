@@ -9,7 +9,7 @@ from sklearn.datasets import load_iris, make_classification
 from sklearn.exceptions import ConvergenceWarning
 from skorch.callbacks import Callback
 
-from sknas import NASClassifier
+from sknas import NASClassifier, RandomSearch
 
 X, y = load_iris(return_X_y=True)
 ENDLESS = 1_000_000  # epochs
@@ -185,3 +185,85 @@ def test_a_time_limit_is_kept_on_a_large_table():
     model = NASClassifier(time_limit=5, random_state=0)
     assert fit_in_seconds(model, X[:-2000], y[:-2000]) < 5 + 2
     assert model.score(X[-2000:], y[-2000:]) > 0.6
+
+
+class InterruptedBetween(RandomSearch):
+    """Gets Ctrl-C where nothing is trained: as the search begins, or as it ends."""
+
+    def __init__(self, when="begin"):
+        self.when = when
+
+    def initialize(self, decisions, random_state):
+        super().initialize(decisions, random_state)
+        if self.when == "begin":
+            os.kill(os.getpid(), signal.SIGINT)
+
+    def ask(self, n):
+        if self.when == "end" and n == 7:
+            os.kill(os.getpid(), signal.SIGINT)
+        return super().ask(n)
+
+
+@pytest.mark.parametrize("when", ["begin", "end"])
+def test_ctrl_c_between_two_trainings_ends_the_fit(endless, when):
+    endless.set_params(strategy=InterruptedBetween(when), n_candidates=8)
+    if when == "end":
+        endless.set_params(search_epochs=2)
+    assert fit_in_seconds(endless, X, y) < 5
+    assert is_usable(endless)
+    assert len(endless.history_) == (0 if when == "begin" else 2)
+
+
+def test_a_second_ctrl_c_is_not_put_off(endless):
+    class Twice(InterruptedBetween):
+        def initialize(self, decisions, random_state):
+            super().initialize(decisions, random_state)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        endless.set_params(strategy=Twice()).fit(X, y)
+    assert not hasattr(endless, "networks_")
+
+
+class InterruptWorkers(InterruptLater):
+    """Sends Ctrl-C to this process while others train the candidates, or networks."""
+
+    def __init__(self, seconds):
+        super().__init__("search", seconds)
+
+
+def test_ctrl_c_while_processes_train_keeps_what_was_found(endless):
+    endless.set_params(search_epochs=2, n_jobs=2, callbacks=[InterruptWorkers(1.5)])
+    assert fit_in_seconds(endless, X, y) < 30
+    assert is_usable(endless)
+    assert endless.score(X, y) > 0.3
+
+
+def test_networks_that_time_does_not_reach_stay_as_they_were(quick):
+    model = NASClassifier(**quick | {"ensemble_size": 4}, warm_start=True).fit(X, y)
+    before = [network.state_dict() for network in model.networks_]
+    model.set_params(time_limit=0.51).fit(X, y)  # nearly all of it is kept for the end
+    assert len(model.networks_) == 4
+    after = model.networks_[-1].state_dict()
+    assert all(after[name].equal(value) for name, value in before[-1].items())
+
+
+def test_a_network_that_diverged_is_left_out(quick, monkeypatch):
+    from sknas.training import TrainedNetwork, _ensemble
+
+    train = _ensemble.train_network
+
+    def train_one_badly(*args, **kwargs):
+        trained = train(*args, **kwargs)
+        if kwargs.get("progress") is None or calls:
+            return trained
+        calls.append(1)
+        weights = {name: value * np.nan for name, value in trained.weights.items()}
+        return TrainedNetwork(weights, trained.history, -np.inf, trained.n_epochs)
+
+    calls = []
+    monkeypatch.setattr(_ensemble, "train_network", train_one_badly)
+    with pytest.warns(ConvergenceWarning, match="1 of 3 networks diverged"):
+        model = NASClassifier(**quick | {"ensemble_size": 3}).fit(X, y)
+    assert len(model.networks_) == len(model.architectures_) == 2
+    assert model.score(X, y) > 0.5
