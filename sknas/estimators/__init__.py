@@ -3,5 +3,12 @@
 from sknas.estimators._classifier import NASClassifier
 from sknas.estimators._language_model import NASLanguageModel
 from sknas.estimators._regressor import NASRegressor
+from sknas.estimators._source import build_model, run_code
 
-__all__ = ["NASClassifier", "NASLanguageModel", "NASRegressor"]
+__all__ = [
+    "NASClassifier",
+    "NASLanguageModel",
+    "NASRegressor",
+    "build_model",
+    "run_code",
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,6 +15,7 @@ from sknas.spaces import DataSpec
 FIT_VALUES = 2_000_000  # pixels that means and spreads are taken from
 CHANNELS = (1, 3, 4)  # numbers of channels that images in files have
 MANY_CHANNELS = 4
+FAR = 1e3  # times its range from zero, where float32 begins to miss what differs
 
 
 @dataclass
@@ -25,12 +27,21 @@ class Images:
     pixels : ndarray of shape (n_rows, n_channels, height, width) or (n_rows, \
 n_features, n_steps)
         Of images, uint8 where all values are whole numbers from 0 to 255; else float32.
+
+    offset : ndarray of shape (n_channels,) or None, default=None
+        What was taken off each channel, since it lies too far from zero for float32.
     """
 
     pixels: np.ndarray
+    offset: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.pixels)
+
+    @property
+    def n_values(self) -> int:
+        """Numbers in a row."""
+        return self.pixels[0].size
 
     @cached_property
     def parts(self) -> list[np.ndarray]:
@@ -39,12 +50,10 @@ n_features, n_steps)
 
     def take(self, index: np.ndarray) -> Images:
         """Take some rows."""
-        return Images(self.pixels[index])
+        return Images(self.pixels[index], self.offset)
 
 
-def read_images(
-    X, image_shape: tuple[int, ...] | None, fitted: tuple[int, ...] | None, estimator
-) -> Images:
+def read_images(X, fitted: ImageEncoder | None, estimator) -> Images:
     """Check images, and put their channels first.
 
     Parameters
@@ -52,14 +61,12 @@ def read_images(
     X : array-like
         The images.
 
-    image_shape : tuple of int or None
-        The estimator's parameter.
-
-    fitted : tuple of int or None
-        The shape of the images that it was fitted on; None: it is being fitted.
+    fitted : ImageEncoder or None
+        What was learnt of the images that the estimator was fitted on; None: it is
+        being fitted.
 
     estimator : BaseEstimator
-        Whose name errors are to tell.
+        Whose `image_shape` counts, and whose name errors are to tell.
 
     Returns
     -------
@@ -67,7 +74,7 @@ def read_images(
         The images.
     """
     pixels = check_array(
-        _one_array(X),
+        one_array(X),
         allow_nd=True,
         dtype="numeric",
         estimator=estimator,
@@ -79,25 +86,77 @@ def read_images(
             "of (n_samples, channels, height, width) or (n_samples, height, width), "
             "and series of (n_samples, steps, features)."
         )
-    pixels = _channels_first(pixels, image_shape, fitted)
-    if fitted is not None and pixels.shape[1:] != fitted:
+    shape = None if fitted is None else fitted.shape
+    refuse_empty(pixels)
+    pixels = _channels_first(pixels, estimator.image_shape, shape)
+    if fitted is not None and pixels.shape[1:] != shape:
         raise ValueError(
             f"X has images of shape {pixels.shape[1:]}, channels first, but "
-            f"{type(estimator).__name__} was fitted on images of shape {fitted}."
+            f"{type(estimator).__name__} was fitted on images of shape {shape}."
         )
     if pixels.dtype != np.uint8 and pixels.min() >= 0 and pixels.max() <= 255:
         as_bytes = pixels.astype(np.uint8)
         if (as_bytes == pixels).all():
             pixels = as_bytes
-    if pixels.dtype != np.uint8:
-        with np.errstate(over="ignore"):
-            pixels = pixels.astype(np.float32, copy=False)
-        if not np.isfinite(pixels).all():
-            raise ValueError("X has values too large for float32: scale it down.")
-    return Images(pixels)
+    if pixels.dtype == np.uint8:
+        return Images(pixels)
+    return as_float32(pixels, fitted)
 
 
-def _one_array(X) -> np.ndarray:
+def as_float32(values: np.ndarray, fitted: ImageEncoder | None) -> Images:
+    """Turn numbers into float32, once those far from zero have come nearer.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_rows, n_channels, ...)
+        The numbers.
+
+    fitted : ImageEncoder or None
+        Knows the offset to take off; None: it is found here.
+
+    Returns
+    -------
+    images : Images
+        The numbers.
+    """
+    if fitted is not None:
+        offset = fitted.offset
+    else:
+        offset = _offset(values)
+    with np.errstate(over="ignore", invalid="ignore"):
+        if offset is not None:
+            values = values - offset.reshape(-1, *[1] * (values.ndim - 2))
+        values = values.astype(np.float32, copy=False)
+    if np.isinf(values).any():
+        raise ValueError("X has values too large for float32: scale it down.")
+    return Images(values, offset)
+
+
+def _offset(values: np.ndarray) -> np.ndarray | None:
+    """Give the middle of each channel that is far from zero for its range."""
+    if values.dtype.itemsize < 8:
+        return None
+    axes = (0, *range(2, values.ndim))
+    with warnings.catch_warnings():  # of channels that are missing altogether
+        warnings.simplefilter("ignore", RuntimeWarning)
+        low, high = np.nanmin(values, axis=axes), np.nanmax(values, axis=axes)
+    low, high = low.astype(np.float64), high.astype(np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        middle = low / 2 + high / 2
+        is_far = (high > low) & (np.abs(middle) > FAR * (high - low))
+    return np.where(is_far, middle, 0.0) if is_far.any() else None
+
+
+def refuse_empty(values: np.ndarray) -> None:
+    """Raise an error if rows hold nothing."""
+    if 0 in values.shape:
+        raise ValueError(
+            f"X has the shape {values.shape}: there is nothing in it, and each of its "
+            "dimensions must be at least 1."
+        )
+
+
+def one_array(X) -> np.ndarray:
     """Put a list of images into one array."""
     if hasattr(X, "toarray"):  # a sparse matrix, which is refused by check_array
         return X
@@ -182,14 +241,21 @@ class ImageEncoder:
         (n_channels, height, width), or (n_features, n_steps).
 
     mean, scale : ndarray of shape (n_channels,) or None
-        Mean and standard deviation of each channel.
-    """
+        Mean and standard deviation of each channel, once the offset is taken off.
 
-    kind = "image"
+    offset : ndarray of shape (n_channels,) or None
+        See :class:`Images`.
+    """
 
     shape: tuple[int, ...] | None = None
     mean: np.ndarray | None = None
     scale: np.ndarray | None = None
+    offset: np.ndarray | None = None
+
+    @property
+    def kind(self) -> str:
+        """What was read: "image" or "series"."""
+        return "image" if len(self.shape) == 3 else "series"
 
     def fit(self, images: Images, copies: np.ndarray) -> ImageEncoder:
         """Learn from distinct rows, in a canonical order.
@@ -207,17 +273,16 @@ class ImageEncoder:
         self : ImageEncoder
             Itself.
         """
-        pixels = images.pixels
+        pixels, self.offset = images.pixels, images.offset
         self.shape = pixels.shape[1:]
         step = -(-pixels.size // FIT_VALUES)
         sample = pixels[::step].astype(np.float64)
         axes = (0, *range(2, sample.ndim))
-        given = ~np.isnan(sample)
-        self.mean = sample.mean(axis=axes, where=given)
-        spread = sample.std(axis=axes, where=given)
-        is_empty = ~given.any(axis=axes)
-        self.mean[is_empty] = 0.0
-        self.scale = np.where((spread > 0) & ~is_empty, spread, 1.0)
+        with warnings.catch_warnings():  # of channels that are missing altogether
+            warnings.simplefilter("ignore", RuntimeWarning)
+            mean, spread = np.nanmean(sample, axis=axes), np.nanstd(sample, axis=axes)
+        self.mean = np.nan_to_num(mean, nan=0.0)
+        self.scale = np.where(spread > 0, spread, 1.0)
         return self
 
     def transform(self, images: Images) -> dict[str, np.ndarray]:

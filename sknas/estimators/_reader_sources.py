@@ -77,7 +77,8 @@ class Reader(nn.Module):
     """Gives images their shape, the channels first."""
 
     def forward(self, images):
-        return (images.reshape({shape}),)
+        x = images.reshape({shape}){shift}
+        return (x,)
 '''
 
 SERIES_READER = '''
@@ -85,7 +86,8 @@ class Reader(nn.Module):
     """Puts the features of series first, and fills short ones up."""
 
     def forward(self, series):
-        x = series.flatten(1).unflatten(1, (-1, {n_features})).transpose(1, 2).float()
+        x = series.flatten(1).unflatten(1, (-1, {n_features})).transpose(1, 2){shift}
+        x = x.float()
         missing = max(0, {n_steps} - x.shape[2])
         return (F.pad(x, (0, missing), value=float("nan")),)
 '''
@@ -122,14 +124,22 @@ def reader_source(
     if isinstance(encoder, TokenReader):
         shape = f"(n_texts, {encoder.n_steps})"
         return ReaderSource([TOKEN_READER], "tokens", f"model(tokens)  # ids, {shape}")
-    if len(encoder.shape) == 2:
+    definitions, shift = [], ""
+    if encoder.offset is not None:
+        offset = encoder.offset.reshape(-1, *[1] * (len(encoder.shape) - 1)).tolist()
+        what = "of each channel, which lies far from zero"
+        definitions = [assign("OFFSET", offset, what)]
+        offset = "torch.tensor(OFFSET, dtype=torch.double, device=x.device)"
+        shift = f"\n        x = (x.double() - {offset}).float()"
+    if encoder.kind == "series":
         n_features, n_steps = encoder.shape
-        code = SERIES_READER.format(n_features=n_features, n_steps=n_steps)
+        code = SERIES_READER.format(n_features=n_features, n_steps=n_steps, shift=shift)
+        definitions.append(code)
         shape = f"(n_series, n_steps, {n_features})"
-        return ReaderSource([code], "series", f"model(series)  # {shape}")
+        return ReaderSource(definitions, "series", f"model(series)  # {shape}")
     shape = ", ".join(map(str, encoder.shape))
-    code = IMAGE_READER.format(shape=f"-1, {shape}")
-    return ReaderSource([code], "images", f"model(images)  # (n_images, {shape})")
+    definitions.append(IMAGE_READER.format(shape=f"-1, {shape}", shift=shift))
+    return ReaderSource(definitions, "images", f"model(images)  # (n_images, {shape})")
 
 
 def table_source(encoder: TableEncoder, names: np.ndarray | None) -> ReaderSource:

@@ -6,14 +6,22 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import torch
 from sklearn.utils import check_array
 
-from sknas.estimators._images import Images
+from sknas.estimators._images import (
+    ImageEncoder,
+    Images,
+    as_float32,
+    one_array,
+    refuse_empty,
+)
 from sknas.estimators._rows import row_digests
+from sknas.estimators._streams import check_n_tokens
 from sknas.spaces import DataSpec
 
 
-def read_series(X, fitted: tuple[int, ...] | None, estimator) -> Images:
+def read_series(X, fitted: ImageEncoder | None, estimator) -> Images:
     """Check series, and put their features first.
 
     Parameters
@@ -22,9 +30,9 @@ def read_series(X, fitted: tuple[int, ...] | None, estimator) -> Images:
 n_steps * n_features)
         The series. NaN is missing, or follows the end of a series.
 
-    fitted : tuple of int or None
-        (n_features, n_steps) of the series that the estimator was fitted on; None: it
-        is being fitted.
+    fitted : ImageEncoder or None
+        What was learnt of the series that the estimator was fitted on; None: it is
+        being fitted.
 
     estimator : BaseEstimator
         Whose parameters count, and whose name errors are to tell.
@@ -35,8 +43,9 @@ n_steps * n_features)
         The series, as long as those of the fit at least.
     """
     name = type(estimator).__name__
+    shape = None if fitted is None else fitted.shape
     try:
-        X = X if hasattr(X, "shape") else np.asarray(X)
+        X = one_array(X) if np.ndim(X) == 1 or not hasattr(X, "shape") else X
     except ValueError as error:
         raise ValueError(
             "X holds series of different lengths, or with different numbers of "
@@ -57,8 +66,9 @@ n_steps * n_features)
             "steps, features), or of (n_samples, steps * features) with n_steps or "
             "n_features."
         )
+    refuse_empty(values)
     if values.ndim == 2:
-        values = values.reshape(len(values), *_row_shape(values, fitted, estimator))
+        values = values.reshape(len(values), *_row_shape(values, shape, estimator))
     for axis, parameter in ((1, "n_steps"), (2, "n_features")):
         wanted = getattr(estimator, parameter)
         if wanted is not None and values.shape[axis] != wanted:
@@ -66,20 +76,18 @@ n_steps * n_features)
                 f"The {parameter!r} parameter of {name} is {wanted}, but X has "
                 f"{values.shape[axis]}, with the shape {values.shape}."
             )
-    if fitted is not None and values.shape[2] != fitted[0]:
+    if fitted is not None and values.shape[2] != shape[0]:
         raise ValueError(
             f"X has series of {values.shape[2]} features, but {name} was fitted on "
-            f"series of {fitted[0]} features."
+            f"series of {shape[0]} features."
         )
-    with np.errstate(over="ignore"):
-        values = values.transpose(0, 2, 1).astype(np.float32)
-    if np.isinf(values).any():
-        raise ValueError("X has values too large for float32: scale it down.")
+    series = as_float32(values.transpose(0, 2, 1), fitted)
+    values = np.array(series.pixels, order="C")  # the user's are not to change
     values[np.isnan(values)] = np.nan  # whatever its bits were
-    if fitted is not None and values.shape[2] < fitted[1]:
-        ends = (0, 0), (0, 0), (0, fitted[1] - values.shape[2])
+    if fitted is not None and values.shape[2] < shape[1]:
+        ends = (0, 0), (0, 0), (0, shape[1] - values.shape[2])
         values = np.pad(values, ends, constant_values=np.nan)
-    return Images(values)
+    return Images(values, series.offset)
 
 
 def _row_shape(
@@ -124,6 +132,11 @@ class Tokens:
     def __len__(self) -> int:
         return len(self.ids)
 
+    @property
+    def n_values(self) -> int:
+        """Ids in a row."""
+        return self.ids.shape[1]
+
     @cached_property
     def parts(self) -> list[np.ndarray]:
         """What tells rows apart: a digest of each."""
@@ -134,7 +147,7 @@ class Tokens:
         return Tokens(self.ids[index], self.n_tokens)
 
 
-def read_tokens(X, n_tokens: int | None, estimator) -> Tokens:
+def read_tokens(X, fitted: TokenReader | None, estimator) -> Tokens:
     """Check ids of tokens.
 
     Parameters
@@ -142,17 +155,22 @@ def read_tokens(X, n_tokens: int | None, estimator) -> Tokens:
     X : array-like of int, of shape (n_samples, n_steps)
         The ids.
 
-    n_tokens : int or None
-        How many there may be; None: as many as there are.
+    fitted : TokenReader or None
+        What was learnt of the ids that the estimator was fitted on; None: it is being
+        fitted.
 
     estimator : BaseEstimator
-        Whose name errors are to tell.
+        Whose `n_tokens` counts, and whose name errors are to tell.
 
     Returns
     -------
     tokens : Tokens
         The ids.
     """
+    if fitted is None:
+        n_tokens = estimator.n_tokens or getattr(X, "n_tokens", None)
+    else:
+        n_tokens = fitted.n_tokens
     ids = check_array(
         np.asarray(X), dtype="numeric", estimator=estimator, input_name="X"
     )
@@ -161,12 +179,44 @@ def read_tokens(X, n_tokens: int | None, estimator) -> Tokens:
     most = int(ids.max())
     if n_tokens is None:
         n_tokens = most + 1
+    check_n_tokens(n_tokens)
     if most >= n_tokens:
         raise ValueError(
             f"X has a token of id {most}, but there are only {n_tokens} tokens, from 0 "
             "to that less one; the 'n_tokens' parameter says how many."
         )
     return Tokens(ids.astype(np.int64), n_tokens)
+
+
+def rows_by_length(
+    series: torch.Tensor, n_steps: int
+) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Sort series by their length, so that none is padded for another's sake.
+
+    Convolutions see a little of what follows the end of a row, so that what it gets
+    would depend on the longest row beside it.
+
+    Parameters
+    ----------
+    series : Tensor of shape (n_rows, n_features, n_steps)
+        The series, with NaN after their end.
+
+    n_steps : int
+        Steps of the rows in the fit: shorter rows stay padded to it.
+
+    Returns
+    -------
+    groups : list of (Tensor of shape (n_rows_of_it,), Tensor)
+        The numbers of the rows of each length, and these rows without padding.
+    """
+    is_given = ~series.isnan().all(dim=1)
+    steps = torch.arange(1, is_given.shape[1] + 1)
+    lengths = (is_given * steps).amax(dim=1).clamp(min=n_steps)
+    groups = []
+    for length in lengths.unique().tolist():
+        rows = torch.nonzero(lengths == length)[:, 0]
+        groups.append((rows, series[rows, :, :length]))
+    return groups
 
 
 @dataclass

@@ -206,6 +206,8 @@ class SourceMixin:
     ) -> dict[str, np.ndarray]:
         """Write the weights that the code of :meth:`export_code` needs.
 
+        Of a space that does not say how its code is written: all weights.
+
         Parameters
         ----------
         path : str, os.PathLike or None, default=None
@@ -235,12 +237,19 @@ class SourceMixin:
         for i, network in enumerate(self.networks_):
             for name, value in network_weights(network).items():
                 weights[f"networks.{i}.{name}"] = value
-        # what serves training alone is not in the code
-        needed = build_module(self.export_code()).state_dict()
-        weights = {
-            name: np.array(weights[name], dtype=str(own.dtype).removeprefix("torch."))
-            for name, own in needed.items()
-        }
+        try:
+            code = self.export_code()
+        except NotImplementedError:  # of a space of one's own
+            code = None
+        if code is not None:
+            # what serves training alone is not in the code
+            needed = build_model(run_code(code)).state_dict()
+            weights = {
+                name: np.array(
+                    weights[name], dtype=str(own.dtype).removeprefix("torch.")
+                )
+                for name, own in needed.items()
+            }
         if suffix == ".npz":
             np.savez(path, **weights)
         elif suffix == ".safetensors":
@@ -255,8 +264,8 @@ class SourceMixin:
         return weights
 
 
-def build_module(code: str) -> nn.Module:
-    """Build the model that code defines, without its weights.
+def run_code(code: str) -> dict[str, object]:
+    """Run exported code, which changes nothing but gives names to values.
 
     Parameters
     ----------
@@ -265,13 +274,18 @@ def build_module(code: str) -> nn.Module:
 
     Returns
     -------
-    model : torch.nn.Module
-        The model.
+    names : dict of str to object
+        What it defines.
     """
-    namespace: dict[str, object] = {"__name__": "sknas_export"}
+    names: dict[str, object] = {"__name__": "sknas_export"}
+    exec(compile(code, "<export_code>", "exec"), names)
+    return names
+
+
+def build_model(names: dict[str, object]) -> nn.Module:
+    """Build the model that exported code defines, without its weights."""
     with private_random_state(0):
-        exec(compile(code, "<export_code>", "exec"), namespace)
-        return namespace["Model"]()
+        return names["Model"]()
 
 
 def model_class(

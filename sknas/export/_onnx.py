@@ -6,8 +6,8 @@ import narwhals.stable.v2 as nw
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from sknas.estimators import NASClassifier, NASRegressor
-from sknas.export._onnx_graph import OPSET, EstimatorGraph, run_code
+from sknas.estimators import NASClassifier, NASRegressor, run_code
+from sknas.export._onnx_graph import OPSET, EstimatorGraph
 from sknas.export._onnx_text import convert_encoder, encoder_shapes
 from sknas.preprocessing import TokenEncoder
 
@@ -163,7 +163,9 @@ def _initial_types(X, estimator) -> list[tuple]:
         is_bytes = X.dtype == np.uint8
         kind = types.UInt8TensorType if is_bytes else tensor_type(X.dtype)
         return [("X", kind([None, *X.shape[1:]]))]
-    code = run_code(estimator) if isinstance(estimator, ESTIMATORS) else {}
+    code = (
+        run_code(estimator.export_code()) if isinstance(estimator, ESTIMATORS) else {}
+    )
     given = []
     for i, series in enumerate(nw.from_native(X, eager_only=True).iter_columns()):
         if not str(series.name):

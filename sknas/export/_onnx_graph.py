@@ -10,15 +10,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from sknas.estimators import build_model, run_code
+
 OPSET = 18  # of the networks' operators; greater ones of a pipeline are fine
 ML_OPSET = 3
-
-
-def run_code(estimator) -> dict[str, object]:
-    """Give what the code that an estimator exports defines."""
-    names: dict[str, object] = {"__name__": "sknas_export"}
-    exec(compile(estimator.export_code(), "<export_code>", "exec"), names)
-    return names
 
 
 class EstimatorGraph:
@@ -41,8 +36,8 @@ class EstimatorGraph:
         self.estimator = estimator
         self.given = given
         self.nodes, self.initializers = [], []
-        self.names = run_code(estimator)
-        model = self.names["Model"]()
+        self.names = run_code(estimator.export_code())
+        model = build_model(self.names)
         weights = estimator.export_weights()
         model.load_state_dict({n: torch.from_numpy(w) for n, w in weights.items()})
         self.model: nn.Module = model.eval()
@@ -81,7 +76,8 @@ class EstimatorGraph:
         types = self.onnx.TensorProto
         if first in ("numbers", "codes"):
             return self._read_table()
-        to = types.INT64 if first == "tokens" else types.FLOAT
+        to = types.DOUBLE if "OFFSET" in self.names else types.FLOAT
+        to = types.INT64 if first == "tokens" else to
         return [self._join([self.cast(name, to) for name, _, _ in self.given])]
 
     def _read_table(self) -> list[str]:

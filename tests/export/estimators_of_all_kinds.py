@@ -73,11 +73,17 @@ def cases():
     for name, space in (("macro", macro), ("micro", micro)):
         clf = quick(NASClassifier, space).fit(images, labels)
         yield name, clf, images, clf.predict_proba(images)
+    far = images + 1e8
+    clf = quick(NASClassifier, macro).fit(far, labels)
+    yield "far", clf, far, clf.predict_proba(far)
     series, classes = make_series()
     for family in ("conv-macro", "recurrent"):
         part = sequence.families()[family].default_architecture()
         clf = quick(NASClassifier, sequence, sequence.whole(part)).fit(series, classes)
         yield f"series_{family}", clf, series[:, :9], clf.predict_proba(series[:, :9])
+    far = series + [0.0, -1e9]
+    clf = quick(NASClassifier, sequence).fit(far, classes)
+    yield "series_far", clf, far, clf.predict_proba(far)
     tokens = np.random.RandomState(0).randint(9, size=(40, 7))
     for name, space in (("text", recurrent), ("text_conv", macro)):
         clf = quick(NASClassifier, space, n_tokens=9).fit(tokens, np.arange(40) % 2)

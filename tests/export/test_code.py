@@ -160,7 +160,7 @@ def test_export_leaves_random_numbers_alone(fitted_digits):
     assert before.equal(torch.get_rng_state())
 
 
-def test_a_space_of_ones_own_is_told_what_it_lacks(digits, quicker):
+def test_a_space_of_ones_own_is_told_what_it_lacks(digits, quicker, tmp_path):
     class Bare(TabularSpace):
         source = SearchSpace.source
 
@@ -168,6 +168,12 @@ def test_a_space_of_ones_own_is_told_what_it_lacks(digits, quicker):
     clf = NASClassifier(Bare(), **quicker).fit(X, y)
     with pytest.raises(NotImplementedError, match="method 'source' of Bare"):
         clf.export_code()
+    weights = clf.export_weights(tmp_path / "weights.npz")
+    kept = np.load(tmp_path / "weights.npz")
+    for i, network in enumerate(clf.networks_):
+        for name, value in network.state_dict().items():
+            for given in (weights, kept):
+                np.testing.assert_array_equal(given[f"networks.{i}.{name}"], value)
 
 
 def test_great_whole_numbers_and_fractions_are_categories(quicker):

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from estimators_of_all_kinds import cases, make_series, make_table
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_diabetes, load_iris
@@ -65,7 +66,7 @@ def fitted():
     rows = {"mixed": tables, "categories": tables[["rare", "flag"]]}
     estimators = {}
     for name, estimator, X, _ in cases():
-        series = name.startswith("series")
+        series = name.startswith(("series_c", "series_r"))
         estimators[name] = estimator, make_series()[0] if series else rows.get(name, X)
     return estimators
 
@@ -76,6 +77,8 @@ CLASSIFIERS = [
     "numbers",
     "macro",
     "micro",
+    "far",
+    "series_far",
     "series_conv-macro",
     "series_recurrent",
     "text",
@@ -284,6 +287,12 @@ def test_series_may_be_shorter_and_longer_than_those_of_the_fit(
     clf = NASClassifier(space, **quicker).fit(X, np.arange(40) % 2)
     other = rng.normal(size=(20, n_steps, 2))
     assert_same_answers(to_onnx(clf, other), clf, other)
+
+
+def test_it_leaves_random_numbers_alone(fitted):
+    before = torch.get_rng_state()
+    to_onnx(*fitted["numbers"])
+    assert before.equal(torch.get_rng_state())
 
 
 def test_an_unfitted_estimator_is_told_of():
