@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 import os
 import time
 
@@ -121,7 +122,8 @@ class NASLanguageModel(SearchingEstimator):
         :class:`sknas.NASClassifier`.
 
     callbacks : list of skorch.callbacks.Callback or None, default=None
-        Callbacks of skorch that see the nets of the search and of all trainings.
+        Callbacks of skorch that see the nets of the search and of all trainings. That
+        of the search has no "valid_loss" in its history.
 
     verbose : int, default=0
         1 shows progress bars of the search, the candidates and the training.
@@ -314,17 +316,19 @@ class NASLanguageModel(SearchingEstimator):
                 "The 'encoder' parameter of NASLanguageModel must be None or a "
                 f"TokenEncoder. Got {self.encoder!r} instead."
             )
-        plan = self._plan("language", {})
+        if not (isinstance(X, str) or are_ids(X)):
+            X = list(X)  # documents, perhaps from a generator, are read twice
+        plan = self._plan("language")
         reader = self._encoder if plan.goes_on else self._read_vocabulary(X)
         ids = np.concatenate(self._streams(X, reader))
-        n_parts = max(2, round(1 / self.validation_fraction))
+        n_parts = self._n_parts()
         if len(ids) < max(LEAST_TOKENS, n_parts):
             raise ValueError(
                 f"X has {len(ids)} tokens, too few to learn from: at least "
                 f"{max(LEAST_TOKENS, n_parts)} are needed."
             )
-        checkpoint = Checkpoint(self.checkpoint, [self._identity(), ids])
-        rng = np.random.RandomState(checkpoint.step("seed", lambda: plan.seed))
+        checkpoint = Checkpoint(self.checkpoint, [self._identity(), ids], plan.seed)
+        rng = np.random.RandomState(checkpoint.seed)
         spec = reader.spec(reader.n_tokens)
         plan.space.check_data(spec)
         attributes = {
@@ -458,7 +462,8 @@ class NASLanguageModel(SearchingEstimator):
             What the text begins with: ids if the model was fitted on ids.
 
         temperature : float, default=1.0
-            Below 1, likely tokens are preferred more than they are likely.
+            Below 1, likely tokens are preferred more than they are likely. At least
+            0.001.
 
         random_state : int, RandomState instance or None, default=None
             Decides what is drawn.
@@ -467,18 +472,30 @@ class NASLanguageModel(SearchingEstimator):
         -------
         text : str or ndarray of int64
             The tokens that follow the prefix; ids if the model was fitted on ids.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is none of what it must be.
         """
         check_is_fitted(self)
-        for name, value, is_right in (
-            ("n_tokens", n_tokens, n_tokens >= 1),
-            ("temperature", temperature, temperature > 0),
+        for name, value, kind, least, rule in (
+            ("n_tokens", n_tokens, numbers.Integral, 1, "an integer from 1 up"),
+            ("temperature", temperature, numbers.Real, 1e-3, "a number from 0.001 up"),
         ):
-            if not is_right:
-                raise ValueError(f"{name} must be above 0, got {value!r}.")
+            is_right = isinstance(value, kind) and not isinstance(value, bool)
+            if not (is_right and least <= value < np.inf):
+                raise ValueError(f"{name} must be {rule}, got {value!r}.")
         rng = check_random_state(random_state)
         ids = [END]
-        if prefix is not None and len(prefix):
-            ids += self._streams(prefix, self._encoder)[0].tolist()
+        if prefix is not None and not np.array_equal(prefix, []):
+            if not (isinstance(prefix, str) or are_ids(prefix)):
+                raise ValueError(
+                    "prefix must be a string, or ids if the model was fitted on ids, "
+                    f"got {prefix!r:.60}."
+                )
+            if len(prefix):
+                ids += self._streams(prefix, self._encoder)[0].tolist()
         end = None if self.encoder_ is None else END
         with single_thread(self._device):
             written = self._ensemble().write(ids, n_tokens, temperature, rng, end)

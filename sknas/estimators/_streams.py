@@ -12,6 +12,7 @@ from sknas.spaces import DataSpec
 from sknas.training import TensorTable
 
 END = 0  # the token between documents, which a stream begins after
+MOST_TOKENS = 10_000_000  # ids, each of which gets an embedding
 JUDGED_STEPS = 256  # of a row that is judged, which begins without a state
 
 
@@ -123,8 +124,18 @@ def are_ids(X) -> bool:
     if isinstance(X, str):
         return False
     if isinstance(X, list | tuple):
-        return len(X) > 0 and all(isinstance(x, int | np.integer) for x in X)
-    return getattr(getattr(X, "dtype", None), "kind", "") in "iuf"
+        is_id = (isinstance(x, int | np.integer) and not isinstance(x, bool) for x in X)
+        return len(X) > 0 and all(is_id)
+    return getattr(getattr(X, "dtype", None), "kind", None) in ("i", "u", "f")
+
+
+def check_n_tokens(n_tokens: int) -> None:
+    """Raise an error if there are more ids than a network can have embeddings of."""
+    if n_tokens > MOST_TOKENS:
+        raise ValueError(
+            f"X has ids of tokens up to {n_tokens - 1}, which is too many to embed: "
+            f"number the tokens from 0 to less than {MOST_TOKENS:,}."
+        )
 
 
 def check_ids(X, n_tokens: int | None) -> np.ndarray:
@@ -138,7 +149,9 @@ def check_ids(X, n_tokens: int | None) -> np.ndarray:
         raise ValueError("X has no tokens.")
     if ids.dtype.kind == "f" or (ids < 0).any():
         raise ValueError("X must hold ids of tokens: whole numbers from 0 up.")
-    if n_tokens is not None and ids.max() >= n_tokens:
+    if n_tokens is None:
+        check_n_tokens(int(ids.max()) + 1)
+    elif ids.max() >= n_tokens:
         raise ValueError(
             f"X has a token of id {ids.max()}, but the model was fitted on ids below "
             f"{n_tokens}."

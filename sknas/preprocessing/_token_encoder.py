@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
@@ -200,6 +200,25 @@ class TokenEncoder(TransformerMixin, BaseEstimator):
             place[: len(kept)] = kept
         return TokenIds(ids, self.n_tokens_)
 
+    def fit_transform(self, X: Iterable[str], y=None) -> TokenIds:
+        """Learn the vocabulary, and turn the same documents into rows of ids.
+
+        Parameters
+        ----------
+        X : iterable of str
+            The documents.
+
+        y : None
+            Not used.
+
+        Returns
+        -------
+        ids : TokenIds of shape (n_samples, `max_length_`)
+            The ids, an array of int64.
+        """
+        documents = check_documents(X)  # perhaps from a generator, read once
+        return self.fit(documents, y).transform(documents)
+
     def encode(self, X: Iterable[str]) -> list[np.ndarray]:
         """Turn documents into ids, neither cut nor filled up.
 
@@ -233,14 +252,27 @@ class TokenEncoder(TransformerMixin, BaseEstimator):
         -------
         documents : list of str
             Their tokens, with blanks between words. Unknown ones are "<unknown>".
+
+        Raises
+        ------
+        ValueError
+            If `X` holds anything but rows of ids.
         """
         check_is_fitted(self)
         tokens = dict.fromkeys((PADDING,), "") | {UNKNOWN: "<unknown>"}
         tokens |= {i: token for token, i in self.vocabulary_.items()}
         blank = "" if self.analyzer in CHARACTERS else " "
-        return [
-            blank.join(tokens[int(i)] for i in row if int(i) != PADDING) for row in X
-        ]
+        documents = []
+        for row in X:
+            ids = np.asarray(row)
+            is_id = ids.ndim == 1 and np.isin(ids, range(self.n_tokens_)).all()
+            if not is_id:
+                raise ValueError(
+                    "X must hold rows of ids, whole numbers from 0 to "
+                    f"{self.n_tokens_ - 1}, got {row!r:.60}."
+                )
+            documents.append(blank.join(tokens[int(i)] for i in ids if i != PADDING))
+        return documents
 
     def _counter(self) -> CountVectorizer:
         """Build scikit-learn's vectorizer, whose analyzer and vocabulary are ours."""
@@ -288,6 +320,11 @@ def check_documents(X: Iterable[str]) -> list[str]:
         raise ValueError(
             "X must be an iterable of documents, such as a list of strings, but it is "
             "one string: put it into a list."
+        )
+    if isinstance(X, Mapping) or hasattr(X, "columns"):
+        raise TypeError(
+            f"X must be an iterable of documents, but it is a {type(X).__name__}: give "
+            'one of its columns, such as X["text"].'
         )
     try:
         documents = list(X)

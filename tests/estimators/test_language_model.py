@@ -1,10 +1,12 @@
 """The language model."""
 
 import pickle
+from collections import deque
 
 import joblib
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 import skops.io
 from sklearn.base import clone
@@ -67,7 +69,18 @@ class TestFit:
         scores = fitted.search_results_["shared_score"]
         assert ((scores > 0) & (scores < 80)).all()
 
-    @pytest.mark.parametrize("kind", [tuple, np.array, pd.Series])
+    @pytest.mark.parametrize(
+        "kind",
+        [
+            tuple,
+            np.array,
+            pd.Series,
+            pl.Series,
+            deque,
+            lambda documents: (document for document in documents),
+            lambda documents: dict(enumerate(documents)).values(),
+        ],
+    )
     def test_every_collection_of_documents(self, quick, kind):
         documents = make_documents()
         expected = NASLanguageModel(**quick).fit(documents)
@@ -183,7 +196,21 @@ class TestSample:
         assert ids.shape == (5,)
         assert ids.dtype == np.int64
 
-    @pytest.mark.parametrize("wrong", [{"n_tokens": 0}, {"temperature": 0}])
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            {"n_tokens": 0},
+            {"n_tokens": 2.5},
+            {"n_tokens": True},
+            {"n_tokens": "5"},
+            {"temperature": 0},
+            {"temperature": 1e-320},
+            {"temperature": None},
+            {"prefix": ["the", "dog"]},
+            {"prefix": np.array(["the"])},
+            {"prefix": 5},
+        ],
+    )
     def test_wrong_arguments_are_named(self, fitted, wrong):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             fitted.sample(**wrong)
@@ -293,6 +320,8 @@ class TestBadInput:
             (np.arange(100.0), "whole numbers"),
             (np.arange(-1, 99), "whole numbers"),
             (np.ones((50, 2), dtype=int), "1 dimension"),
+            (np.array([1] * 50 + [10**11]), "too many to embed"),
+            ([True] * 50, r"X\[0\] is a bool"),
         ],
     )
     def test_wrong_data_are_told(self, quick, X, message):

@@ -49,9 +49,9 @@ class TestFit:
         encoder = TokenEncoder().fit(kind(DOCUMENTS))
         expected = TokenEncoder().fit(DOCUMENTS)
         assert encoder.vocabulary_ == expected.vocabulary_
-        assert (
-            encoder.transform(kind(DOCUMENTS)) == expected.transform(DOCUMENTS)
-        ).all()
+        ids = expected.transform(DOCUMENTS)
+        assert (encoder.transform(kind(DOCUMENTS)) == ids).all()
+        assert (TokenEncoder().fit_transform(kind(DOCUMENTS)) == ids).all()
 
     @pytest.mark.parametrize(
         ("name", "value"),
@@ -79,6 +79,8 @@ class TestFit:
             (["a", float("nan")], r"X\[1\]"),
             ([["a"]], r"X\[0\]"),
             (3, "iterable"),
+            (pd.DataFrame({"text": DOCUMENTS}), "one of its columns"),
+            (dict.fromkeys(DOCUMENTS), "one of its columns"),
             (["", " "], "empty vocabulary"),
         ],
     )
@@ -123,6 +125,11 @@ class TestTransform:
         assert encoder.inverse_transform(encoder.encode(["a new cat"])) == [
             "a <unknown> cat"
         ]
+
+    @pytest.mark.parametrize("X", [[[99]], [[2.5]], [2, 3], [["cat"]], [[-1]]])
+    def test_what_is_no_ids_is_told(self, X):
+        with pytest.raises(ValueError, match="rows of ids"):
+            TokenEncoder().fit(DOCUMENTS).inverse_transform(X)
 
     def test_before_fit(self):
         with pytest.raises(NotFittedError):
