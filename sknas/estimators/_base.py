@@ -4,31 +4,16 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from typing import ClassVar
+from collections.abc import Callable
 
 import numpy as np
 import torch
+from sklearn.metrics import get_scorer
 from sklearn.utils import check_consistent_length
-from sklearn.utils.validation import (
-    _check_sample_weight,
-    check_is_fitted,
-    validate_data,
-)
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from sknas.estimators._checkpoint import Checkpoint
-from sknas.estimators._columns import (
-    Columns,
-    find_categorical,
-    is_dataframe,
-    read_columns,
-)
-from sknas.estimators._kinds import (
-    Rows,
-    data_kind,
-    encoder_kind,
-    new_encoder,
-    read_rows,
-)
+from sknas.estimators._kinds import ENCODERS, Rows, data_kind, read_rows
 from sknas.estimators._parameters import (
     check_parameters,
     resolve_augmentation,
@@ -37,8 +22,9 @@ from sknas.estimators._reader_sources import reader_source
 from sknas.estimators._rows import common_rows, held_back_shares, merge_rows, row_keys
 from sknas.estimators._run import FitData
 from sknas.estimators._searching import SearchingEstimator
+from sknas.estimators._sequences import rows_by_length
 from sknas.estimators._source import ReaderSource
-from sknas.estimators._table import TableEncoder
+from sknas.search import NegativeLoss, ScorerReward
 from sknas.spaces import DataSpec
 from sknas.training import (
     Augmentation,
@@ -55,9 +41,6 @@ class BaseNAS(SearchingEstimator):
     def __init__(self) -> None: ...
 
     # What a task is about: the subclass knows.
-
-    _tabular_options: ClassVar[dict[str, tuple]] = {}
-    """Options of the tabular space that differ from its own defaults."""
 
     @abstractmethod
     def _check_y(self, y) -> np.ndarray:
@@ -84,6 +67,15 @@ class BaseNAS(SearchingEstimator):
         """Give the final weights of distinct rows."""
 
     @abstractmethod
+    def _scorer_reward(self, scorer: Callable, attributes: dict) -> ScorerReward:
+        """Give what the search rewards, where a scorer is to judge."""
+
+    def _reward(self, attributes: dict) -> NegativeLoss | ScorerReward:
+        if self.scoring is None:
+            return NegativeLoss(self._criterion())
+        return self._scorer_reward(get_scorer(self.scoring), attributes)
+
+    @abstractmethod
     def _n_outputs(self, attributes: dict) -> int:
         """Give the number of a network's outputs."""
 
@@ -101,26 +93,8 @@ class BaseNAS(SearchingEstimator):
     def _read_X(self, X, *, reset: bool) -> Rows:
         """Check `X`, and read it as what it is, or as what that of the fit was."""
         fitted = None if reset else self._encoder
-        kind = data_kind(X, self) if reset else encoder_kind(fitted)
-        if kind == "table":
-            return self._read_table(X, reset=reset)
+        kind = data_kind(X, self) if reset else fitted.kind
         return read_rows(X, kind, fitted, self)
-
-    def _read_table(self, X, *, reset: bool) -> Columns:
-        """Check a table and split it into numbers and labels."""
-        if is_dataframe(X):
-            validate_data(self, X, reset=reset, skip_check_array=True)
-            if 0 in X.shape:
-                raise ValueError(
-                    f"Found array with {X.shape[0]} sample(s) and {X.shape[1]} "
-                    f"feature(s) (shape={X.shape}) while a minimum of 1 is required."
-                )
-        else:
-            X = validate_data(self, X, reset=reset, dtype=None, ensure_all_finite=False)
-        if reset:
-            self._is_categorical = find_categorical(X)
-        names = getattr(self, "feature_names_in_", None)
-        return read_columns(X, self._is_categorical, names)
 
     def _read_rows(self, X, y, sample_weight) -> tuple[Rows, np.ndarray, np.ndarray]:
         """Check the data of a fit; drop the rows without weight."""
@@ -130,11 +104,11 @@ class BaseNAS(SearchingEstimator):
                 "the target y is None."
             )
         y = self._check_y(y)
-        columns = self._read_X(X, reset=not (self.warm_start and self._is_fitted()))
-        rows = np.empty((len(columns), 0))
-        check_consistent_length(rows, y)
+        rows = self._read_X(X, reset=not (self.warm_start and self._is_fitted()))
+        as_many = np.empty((len(rows), 0))
+        check_consistent_length(as_many, y)
         weight = _check_sample_weight(
-            sample_weight, rows, dtype=np.float64, ensure_non_negative=True
+            sample_weight, as_many, dtype=np.float64, ensure_non_negative=True
         )
         kept = weight > 0
         if not kept.any():
@@ -142,18 +116,18 @@ class BaseNAS(SearchingEstimator):
                 "sample_weight is zero for every row: nothing to learn from."
             )
         if kept.all():  # as nearly always: a copy less
-            return columns, y, weight
-        return columns.take(kept), y[kept], weight[kept]
+            return rows, y, weight
+        return rows.take(kept), y[kept], weight[kept]
 
     def _canonical(
         self,
-        columns: Rows,
+        rows: Rows,
         target: np.ndarray,
         weight: np.ndarray,
         attributes: dict,
     ) -> tuple[Rows, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Merge equal rows, and put them in an order of their own."""
-        parts = columns.parts
+        parts = rows.parts
         index, weight, copies = merge_rows(row_keys([*parts, target]), weight)
         weight = self._weigh(target[index], weight, attributes)
         kept = weight > 0
@@ -161,12 +135,8 @@ class BaseNAS(SearchingEstimator):
         is_common = common_rows(
             row_keys([part[index] for part in parts]), copies, self._n_parts()
         )
-        columns = columns.take(index)
-        return columns, target[index], weight / weight.mean(), copies, is_common
-
-    def _n_parts(self) -> int:
-        """Give the number of parts of the rows that are held back in turn."""
-        return max(2, round(1 / self.validation_fraction))
+        rows = rows.take(index)
+        return rows, target[index], weight / weight.mean(), copies, is_common
 
     # Fitting.
 
@@ -174,23 +144,21 @@ class BaseNAS(SearchingEstimator):
         started = time.monotonic()
         check_parameters(self)
         kind = data_kind(X, self)
-        plan = self._plan(kind, self._tabular_options)
-        columns, y_kept, weight = self._read_rows(X, y, sample_weight)
+        plan = self._plan(kind)
+        rows, y_kept, weight = self._read_rows(X, y, sample_weight)
         n_samples = len(weight)
         target, attributes = self._encode_y(y_kept)
-        columns, target, weight, copies, is_common = self._canonical(
-            columns, target, weight, attributes
+        rows, target, weight, copies, is_common = self._canonical(
+            rows, target, weight, attributes
         )
         checkpoint = Checkpoint(
-            self.checkpoint, [self._identity(), columns, target, weight]
+            self.checkpoint, [self._identity(), rows, target, weight], plan.seed
         )
-        rng = np.random.RandomState(checkpoint.step("seed", lambda: plan.seed))
+        rng = np.random.RandomState(checkpoint.seed)
         if plan.goes_on:
             encoder = self._encoder
-        elif kind == "table":
-            encoder = TableEncoder(self._is_categorical).fit(columns, copies)
         else:
-            encoder = new_encoder(kind).fit(columns, copies)
+            encoder = ENCODERS[kind]().fit(rows, copies)
         spec = encoder.spec(self._n_outputs(attributes))
         plan.space.check_data(spec)
         attributes |= {
@@ -203,7 +171,7 @@ class BaseNAS(SearchingEstimator):
         attributes |= scale
         data = FitData(
             TensorTable(
-                {n: torch.from_numpy(a) for n, a in encoder.transform(columns).items()},
+                {n: torch.from_numpy(a) for n, a in encoder.transform(rows).items()},
                 torch.from_numpy(target),
                 torch.from_numpy(weight.astype(np.float32)),
             ).to(plan.device),
@@ -224,11 +192,11 @@ class BaseNAS(SearchingEstimator):
 
     def _check_reward(self, reward, valid: TensorTable, spec: DataSpec) -> None:
         """Raise, before anything is trained, where a scorer is not for such targets."""
-        if not isinstance(self.scoring, str):
+        if not isinstance(reward, ScorerReward):
             return
         outputs = torch.zeros(1, len(valid), spec.n_outputs)
         try:
-            reward(outputs, valid.target, valid.weight)
+            reward.judge(outputs, valid.target, valid.weight)
         except ValueError as error:
             raise ValueError(
                 f"The 'scoring' parameter of {type(self).__name__}, "
@@ -267,16 +235,27 @@ class BaseNAS(SearchingEstimator):
     def _predict_each(self, X) -> torch.Tensor:
         """Give each network's answer: (n_networks, n_rows, n_outputs)."""
         inputs = {name: torch.from_numpy(a) for name, a in self.encode(X).items()}
-        criterion = self._criterion()
+        groups = [(None, inputs)]
+        if self._spec.kind == "series":
+            groups = [
+                (rows, {"image": series})
+                for rows, series in rows_by_length(inputs["image"], *self._spec.sizes)
+            ]
+        join = self._criterion().join
         with single_thread(self._device):
-            return torch.stack(
-                [
-                    criterion.join(
-                        predict_logits(network, inputs, self._device).double()
-                    )
-                    for network in self.networks_
-                ]
-            )
+            answers = [
+                torch.cat(
+                    [
+                        join(predict_logits(network, own, self._device).double())
+                        for _, own in groups
+                    ]
+                )
+                for network in self.networks_
+            ]
+        if len(groups) > 1:
+            order = torch.cat([rows for rows, _ in groups]).argsort()
+            answers = [answer[order] for answer in answers]
+        return torch.stack(answers)
 
     def _average(self, answers: torch.Tensor) -> np.ndarray:
         """Give the networks' weighted mean answer: (n_rows, n_outputs)."""

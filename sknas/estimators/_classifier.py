@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 import numpy as np
+import torch
 from sklearn.base import ClassifierMixin
-from sklearn.metrics import get_scorer
 from sklearn.preprocessing import LabelEncoder
 from sklearn.utils import assert_all_finite
 from sklearn.utils.class_weight import compute_class_weight
@@ -16,11 +17,12 @@ from torch import nn
 
 from sknas.architecture import Architecture
 from sknas.estimators._base import BaseNAS
+from sknas.estimators._columns import is_missing
 from sknas.estimators._sklearn_callbacks import with_callbacks
 from sknas.estimators._source import ReaderSource, assign, model_class
-from sknas.search import ClassifierReward, NegativeLoss, SearchStrategy
+from sknas.search import ClassifierReward, ScorerReward, SearchStrategy
 from sknas.spaces import SearchSpace
-from sknas.training import CrossEntropy
+from sknas.training import CrossEntropy, log_mean_exp
 
 
 class NASClassifier(ClassifierMixin, BaseNAS):
@@ -57,8 +59,8 @@ class NASClassifier(ClassifierMixin, BaseNAS):
 
     search_epochs : int or "auto", default="auto"
         Epochs of the shared parameters. "auto" is 20, fewer where an epoch has
-        more than 75 batches; for images and texts it is 12 of small ones, and for
-        series 40, down to 4.
+        more than 75 batches, down to 3; of short rows it is 12 for images, 20 for
+        texts and 40 for series, fewer of long or many ones, down to 4.
 
     n_candidates : int or "auto", default="auto"
         How many architectures the strategy proposes in the end, to be ranked on all
@@ -72,14 +74,14 @@ class NASClassifier(ClassifierMixin, BaseNAS):
 
     max_epochs : int or "auto", default="auto"
         Most epochs for which a found network is trained. "auto" is 100, fewer where
-        an epoch has more than 40 steps; for images and texts it is 40 of small ones,
-        and for series 100, down to 8.
+        an epoch has more than 40 steps, down to 3; of short rows it is 40 for images,
+        60 for texts and 100 for series, fewer of long or many ones, down to 8.
 
     batch_size : int or "auto", default="auto"
         Rows in a step. "auto" is 32 under 800 rows, 64 under 2,000, 128 under
-        20,000, 256 under 100,000 and 512 above; for images and texts it is 32, 64, 64,
-        128 and 256, and for series half of that under 2,000. The shared parameters take
-        up to twice as many.
+        20,000, 256 under 100,000 and 512 above; for images it is 32, 64, 64, 128 and
+        256, and for series and texts 16, 32, 64, 128 and 256. The shared parameters
+        take up to twice as many.
 
     lr : float, default=0.003
         Learning rate at the start; it warms up for 20 steps and then falls with the
@@ -153,7 +155,8 @@ class NASClassifier(ClassifierMixin, BaseNAS):
         pickled.
 
     callbacks : list of skorch.callbacks.Callback or None, default=None
-        Callbacks of skorch that see the nets of the search and of all trainings.
+        Callbacks of skorch that see the nets of the search and of all trainings. That
+        of the search has no "valid_loss" in its history.
 
     verbose : int, default=0
         1 shows progress bars of the search, the candidates and the training.
@@ -368,8 +371,7 @@ class NASClassifier(ClassifierMixin, BaseNAS):
         probability : ndarray of shape (n_samples, n_classes)
             Probabilities in the order of `classes_`, averaged over the networks.
         """
-        probability = self._average(self._predict_each(X).exp())
-        return probability / probability.sum(axis=1, keepdims=True)
+        return np.exp(self.predict_log_proba(X))
 
     def predict_log_proba(self, X) -> np.ndarray:
         """Give the logarithms of the classes' probabilities.
@@ -384,7 +386,9 @@ class NASClassifier(ClassifierMixin, BaseNAS):
         log_probability : ndarray of shape (n_samples, n_classes)
             In the order of `classes_`.
         """
-        return np.log(self.predict_proba(X))
+        each = self._predict_each(X)
+        weights = torch.from_numpy(self.ensemble_weights_)
+        return log_mean_exp(each, weights).log_softmax(dim=1).numpy()
 
     def predict(self, X) -> np.ndarray:
         """Give the most probable class.
@@ -406,10 +410,12 @@ class NASClassifier(ClassifierMixin, BaseNAS):
         y = column_or_1d(y, warn=True)
         if y.dtype.kind == "f":
             assert_all_finite(y, input_name="y")
-        elif y.dtype.kind == "O" and any(v is None or v != v for v in y):
+        elif (y.dtype.kind in "mM" and np.isnat(y).any()) or (
+            y.dtype.kind == "O" and any(map(is_missing, y))
+        ):
             raise ValueError(
-                "Input y has missing labels (None or NaN): drop their rows, or give "
-                "them a label."
+                "Input y has missing labels (None, NaN or NaT): drop their rows, or "
+                "give them a label."
             )
         check_classification_targets(y)
         return y
@@ -440,7 +446,14 @@ class NASClassifier(ClassifierMixin, BaseNAS):
                 y=classes[target],
                 sample_weight=weight,
             )
-            weight = weight * class_weight[target]
+            with np.errstate(over="ignore"):
+                weight = weight * class_weight[target]
+                total = weight.sum()
+            if not np.isfinite(total):
+                raise ValueError(
+                    "The 'class_weight' parameter gives samples weights that are too "
+                    "large: make all of them smaller."
+                )
         n_left = len(np.unique(target[weight > 0]))
         if n_left < 2:
             raise ValueError(
@@ -455,10 +468,7 @@ class NASClassifier(ClassifierMixin, BaseNAS):
     def _criterion(self) -> nn.Module:
         return CrossEntropy()
 
-    def _reward(self, attributes: dict):
-        if self.scoring is None:
-            return NegativeLoss(self._criterion())
-        scorer = self.scoring if callable(self.scoring) else get_scorer(self.scoring)
+    def _scorer_reward(self, scorer: Callable, attributes: dict) -> ScorerReward:
         return ClassifierReward(scorer, attributes["classes_"])
 
     def _model_source(self, networks: list[str], reader: ReaderSource) -> list[str]:

@@ -9,6 +9,7 @@ from decimal import Decimal
 
 import narwhals.stable.v2 as nw
 import numpy as np
+from sklearn.utils.validation import validate_data
 
 MISSING = "\0missing"  # a label that no user's category has
 TIMES = (
@@ -36,11 +37,15 @@ class Columns:
     levels : list of ndarray of shape (n_levels,), dtype object
         For each column, the categories that it has, as strings in their order;
         :data:`MISSING` where missing.
+
+    is_categorical : ndarray of bool, of shape (n_columns,)
+        Which columns of the table hold categories.
     """
 
     numeric: np.ndarray
     codes: np.ndarray
     levels: list[np.ndarray]
+    is_categorical: np.ndarray
 
     def __len__(self) -> int:
         return len(self.numeric)
@@ -58,12 +63,61 @@ class Columns:
             is_used = np.bincount(column, minlength=len(levels[i])) > 0
             levels[i] = levels[i][is_used]
             codes[:, i] = (np.cumsum(is_used) - 1)[column]
-        return Columns(self.numeric[index], codes, levels)
+        return Columns(self.numeric[index], codes, levels, self.is_categorical)
 
 
 def is_dataframe(X) -> bool:
     """Whether `X` is a DataFrame of pandas, polars or another such library."""
     return nw.dependencies.is_into_dataframe(X)
+
+
+def read_table(X, fitted, estimator) -> Columns:
+    """Check a table and split it into numbers and labels.
+
+    Parameters
+    ----------
+    X : {array-like, DataFrame} of shape (n_rows, n_columns)
+        The table.
+
+    fitted : TableEncoder or None
+        What was learnt of the table that the estimator was fitted on; None: it is being
+        fitted.
+
+    estimator : BaseEstimator
+        The estimator. Its `n_features_in_` and `feature_names_in_` are set, or checked.
+
+    Returns
+    -------
+    columns : Columns
+        The table's content.
+    """
+    reset = fitted is None
+    if is_dataframe(X):
+        _frame(X)  # raises where names of columns come twice
+        validate_data(estimator, X, reset=reset, skip_check_array=True)
+        if 0 in X.shape:
+            raise ValueError(
+                f"Found array with {X.shape[0]} sample(s) and {X.shape[1]} "
+                f"feature(s) (shape={X.shape}) while a minimum of 1 is required."
+            )
+    else:
+        X = validate_data(
+            estimator, X, reset=reset, dtype=None, ensure_all_finite=False
+        )
+    is_categorical = find_categorical(X) if reset else fitted.is_categorical
+    names = getattr(estimator, "feature_names_in_", None)
+    return read_columns(X, is_categorical, names)
+
+
+def _frame(X) -> nw.DataFrame:
+    try:
+        return nw.from_native(X, eager_only=True)
+    except nw.exceptions.DuplicateError as error:
+        names = [str(name) for name in X.columns]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        raise ValueError(
+            f"X has several columns of the same name, {twice}: rename them."
+        ) from error
 
 
 def column_name(names: np.ndarray | None, i: int) -> str:
@@ -88,21 +142,21 @@ def find_categorical(X) -> np.ndarray:
         The mask.
     """
     if is_dataframe(X):
-        frame = nw.from_native(X, eager_only=True)
         kinds = []
-        for series in frame.iter_columns():
-            dtype = series.dtype
+        for series in _frame(X).iter_columns():
+            dtype, name = series.dtype, repr(series.name)
             if dtype.is_temporal():
-                _refuse_times(f"column {series.name!r}", dtype)
-            if dtype == nw.Unknown and series.to_numpy().dtype.kind == "c":
-                raise ValueError(
-                    f"Complex data not supported: column {series.name!r} of X."
-                )
-            if dtype.is_numeric():
+                _refuse_times(f"column {name}", dtype)
+            own = getattr(series.to_native(), "dtype", None)
+            if dtype == nw.Unknown:  # sparse numbers, long doubles, periods, ...
+                own = series.to_numpy().dtype
+                if own.kind == "c":
+                    _refuse_complex(name)
+            if dtype.is_numeric() or getattr(own, "kind", "") == "f":
                 kinds.append(False)
-            elif dtype == nw.Object or series.to_native().dtype == object:
+            elif dtype in (nw.Object, nw.Unknown) or own == np.dtype(object):
                 # what narwhals calls strings, it has looked at a few values of
-                kinds.append(_holds_labels(series.to_list(), repr(series.name)))
+                kinds.append(_holds_labels(series.to_list(), name))
             else:
                 kinds.append(True)
         return np.array(kinds, dtype=bool)
@@ -139,7 +193,7 @@ def read_columns(X, is_categorical: np.ndarray, names: np.ndarray | None) -> Col
         If a column of numbers holds anything else, or infinity.
     """
     if is_dataframe(X):
-        frame = nw.from_native(X, eager_only=True)
+        frame = _frame(X)
         series = list(frame.iter_columns())
         float32 = all(s.dtype == nw.Float32 for s in series)
         numeric = [
@@ -176,7 +230,8 @@ def read_columns(X, is_categorical: np.ndarray, names: np.ndarray | None) -> Col
     codes = np.empty((n_rows, len(labels)), dtype=np.int64)
     for i, (column, _) in enumerate(labels):
         codes[:, i] = column
-    return Columns(numeric, codes, [levels for _, levels in labels])
+    levels = [levels for _, levels in labels]
+    return Columns(numeric, codes, levels, is_categorical)
 
 
 def _check_finite(
@@ -203,14 +258,15 @@ def _series_numbers(series: nw.Series, name: str) -> np.ndarray:
 def _numbers(values, name: str) -> np.ndarray:
     """Turn a column of objects into numbers, NaN where missing."""
     try:
-        return np.array([np.nan if _is_missing(v) else float(v) for v in values])
+        return np.array([np.nan if is_missing(v) else float(v) for v in values])
     except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(
             f"{name} of X held numbers in fit, but now holds something else ({error})."
         ) from error
 
 
-def _is_missing(value: object) -> bool:
+def is_missing(value: object) -> bool:
+    """Whether a value of a column, or a label, stands for a missing one."""
     # pandas' NA and NaT do not compare, and pandas need not be installed
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
         return True
@@ -224,15 +280,22 @@ def _refuse_times(column: str, kind: object) -> None:
     )
 
 
+def _refuse_complex(column: object) -> None:
+    raise ValueError(f"Complex data not supported: column {column} of X.")
+
+
 def _holds_labels(column, name: object) -> bool:
     """Whether a column of objects holds anything but numbers and missing values."""
     holds_labels = False
     for value in column:
-        if isinstance(value, TIMES) and not _is_missing(value):
+        is_time = isinstance(value, TIMES) or type(value).__name__ == "Period"
+        if is_time and not is_missing(value):
             _refuse_times(f"column {name}", type(value).__name__)
+        if isinstance(value, numbers.Complex) and not isinstance(value, numbers.Real):
+            _refuse_complex(name)
         is_number = isinstance(value, numbers.Real | Decimal)
         is_number = is_number and not isinstance(value, bool)
-        holds_labels |= not (is_number or _is_missing(value))
+        holds_labels |= not (is_number or is_missing(value))
     return holds_labels
 
 
@@ -246,13 +309,13 @@ def _is_parsable(column: np.ndarray) -> bool:
 
 def _label(value: object) -> str:
     if isinstance(value, str):
-        return str(value)
-    if _is_missing(value):
+        return str.__str__(value)  # of a member of an enumeration too
+    if is_missing(value):
         return MISSING
     # as one category, since they are equal: True, 1 and 1.0
     if isinstance(value, numbers.Integral | np.bool_):
         return str(int(value))  # a float has no room for identifiers of 64 bits
-    if isinstance(value, numbers.Real):
+    if isinstance(value, numbers.Real | Decimal):
         number = float(value)
         return str(int(number)) if number.is_integer() else repr(number)
     return str(value)

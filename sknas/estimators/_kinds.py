@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from sklearn.utils.validation import validate_data
 
-from sknas.estimators._columns import Columns, is_dataframe
+from sknas.estimators._columns import Columns, is_dataframe, read_table
 from sknas.estimators._images import ImageEncoder, Images, read_images
 from sknas.estimators._sequences import (
     TokenReader,
@@ -13,9 +13,24 @@ from sknas.estimators._sequences import (
     read_series,
     read_tokens,
 )
+from sknas.estimators._streams import LanguageReader
+from sknas.estimators._table import TableEncoder
 from sknas.preprocessing import TokenIds
 
 Rows = Columns | Images | Tokens
+READERS = {
+    "table": read_table,
+    "image": read_images,
+    "series": read_series,
+    "text": read_tokens,
+}
+ENCODERS = {
+    "table": TableEncoder,
+    "image": ImageEncoder,
+    "series": ImageEncoder,
+    "text": TokenReader,
+    "language": LanguageReader,
+}
 
 
 def data_kind(X, estimator) -> str:
@@ -54,8 +69,8 @@ def _shape_and_dtype(X) -> tuple[tuple[int, ...], object]:
     return (*shape, *own), dtype
 
 
-def read_rows(X, kind: str, fitted, estimator) -> Images | Tokens:
-    """Check and read images, series or texts.
+def read_rows(X, kind: str, fitted, estimator) -> Rows:
+    """Check and read data.
 
     Parameters
     ----------
@@ -65,7 +80,7 @@ def read_rows(X, kind: str, fitted, estimator) -> Images | Tokens:
     kind : str
         What they are.
 
-    fitted : ImageEncoder, TokenReader or None
+    fitted : TableEncoder, ImageEncoder, TokenReader or None
         What was learnt of the data that the estimator was fitted on; None: it is being
         fitted.
 
@@ -75,38 +90,15 @@ def read_rows(X, kind: str, fitted, estimator) -> Images | Tokens:
 
     Returns
     -------
-    rows : Images or Tokens
+    rows : Columns, Images or Tokens
         The data.
     """
-    is_table = is_dataframe(X) or getattr(X, "ndim", 0) == 2
-    if kind == "text":
-        n_tokens = estimator.n_tokens or getattr(X, "n_tokens", None)
-        rows = read_tokens(
-            X, n_tokens if fitted is None else fitted.n_tokens, estimator
-        )
-        n_values = rows.ids.shape[1]
-    else:
-        shape = None if fitted is None else fitted.shape
-        if kind == "series":
-            rows = read_series(X, shape, estimator)
-        else:
-            rows = read_images(X, estimator.image_shape, shape, estimator)
-        n_values = rows.pixels[0].size
-    if is_table:
+    rows = READERS[kind](X, fitted, estimator)
+    if kind == "table":
+        return rows
+    if is_dataframe(X) or getattr(X, "ndim", 0) == 2:
         validate_data(estimator, X, reset=fitted is None, skip_check_array=True)
     elif fitted is None:
-        estimator.n_features_in_ = n_values
+        estimator.n_features_in_ = rows.n_values
         vars(estimator).pop("feature_names_in_", None)
     return rows
-
-
-def new_encoder(kind: str) -> ImageEncoder | TokenReader:
-    """Give what learns of images, series or texts."""
-    return TokenReader() if kind == "text" else ImageEncoder()
-
-
-def encoder_kind(encoder) -> str:
-    """Tell of which kind the data were that an encoder has learnt of."""
-    if encoder.kind == "image" and len(encoder.shape) == 2:
-        return "series"
-    return encoder.kind

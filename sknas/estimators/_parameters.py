@@ -15,7 +15,8 @@ from sklearn.metrics import get_scorer
 from skorch.callbacks import Callback
 
 from sknas.architecture import Architecture
-from sknas.search import STRATEGIES, SearchStrategy
+from sknas.decisions import Decisions
+from sknas.search import STRATEGIES, SearchStrategy, check_strategy
 from sknas.spaces import (
     SPACES,
     ConvMacroSpace,
@@ -135,8 +136,8 @@ RULES: dict[str, tuple[str, Callable[[object], bool]]] = {
     "n_features": ("None or an integer from 1 up", _count_or_none),
     "n_tokens": ("None or an integer from 1 up", _count_or_none),
     "validation_fraction": (
-        "a number above 0 and up to 0.5",
-        lambda v: _is_number(v) and 0 < v <= 0.5,
+        "a number from 0.01 to 0.5",
+        lambda v: _is_number(v) and 0.01 <= v <= 0.5,
     ),
     "early_stopping": ("True or False", _flag),
     "n_iter_no_change": (_COUNT_OR_AUTO, _count_or_auto),
@@ -264,11 +265,22 @@ def resolve_space(
     )
 
 
+def checked_decisions(space: SearchSpace) -> Decisions:
+    """Give the decisions of a space; raise an error if its parameters are wrong."""
+    decisions = space.decisions()
+    if not isinstance(decisions, Decisions) or decisions.space != space.name:
+        raise TypeError(
+            f"{type(space).__name__}.decisions must give Decisions({space.name!r}, "
+            f"...), with the name of the space, got {decisions!r}."
+        )
+    return decisions
+
+
 def resolve_strategy(strategy: object) -> SearchStrategy:
     """Give the strategy that the parameter `strategy` stands for, not yet begun."""
     if isinstance(strategy, SearchStrategy):
         strategy = clone(strategy)
-        strategy.check_parameters()
+        check_strategy(strategy)
         return strategy
     if isinstance(strategy, str) and strategy in STRATEGIES:
         return STRATEGIES[strategy]()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from functools import partial
 from typing import ClassVar
 
 import numpy as np
 from sklearn.base import RegressorMixin
-from sklearn.metrics import get_scorer
 from sklearn.utils import check_array
 
 from sknas.architecture import Architecture
@@ -20,7 +20,7 @@ from sknas.estimators._target_scale import (
     quantile_and_range,
     unscale,
 )
-from sknas.search import NegativeLoss, RegressorReward, SearchStrategy
+from sknas.search import RegressorReward, ScorerReward, SearchStrategy
 from sknas.spaces import SearchSpace
 from sknas.training import RegressionLoss
 
@@ -69,8 +69,8 @@ class NASRegressor(RegressorMixin, BaseNAS):
 
     search_epochs : int or "auto", default="auto"
         Epochs of the shared parameters. "auto" is 20, fewer where an epoch has
-        more than 75 batches; for images and texts it is 12 of small ones, and for
-        series 40, down to 4.
+        more than 75 batches, down to 3; of short rows it is 12 for images, 20 for
+        texts and 40 for series, fewer of long or many ones, down to 4.
 
     n_candidates : int or "auto", default="auto"
         How many architectures the strategy proposes in the end, to be ranked on all
@@ -84,14 +84,14 @@ class NASRegressor(RegressorMixin, BaseNAS):
 
     max_epochs : int or "auto", default="auto"
         Most epochs for which a found network is trained. "auto" is 100, fewer where
-        an epoch has more than 40 steps; for images and texts it is 40 of small ones,
-        and for series 100, down to 8.
+        an epoch has more than 40 steps, down to 3; of short rows it is 40 for images,
+        60 for texts and 100 for series, fewer of long or many ones, down to 8.
 
     batch_size : int or "auto", default="auto"
         Rows in a step. "auto" is 32 under 800 rows, 64 under 2,000, 128 under
-        20,000, 256 under 100,000 and 512 above; for images and texts it is 32, 64, 64,
-        128 and 256, and for series half of that under 2,000. The shared parameters take
-        up to twice as many.
+        20,000, 256 under 100,000 and 512 above; for images it is 32, 64, 64, 128 and
+        256, and for series and texts 16, 32, 64, 128 and 256. The shared parameters
+        take up to twice as many.
 
     lr : float, default=0.003
         Learning rate at the start; it warms up for 20 steps and then falls with the
@@ -162,7 +162,8 @@ class NASRegressor(RegressorMixin, BaseNAS):
         pickled.
 
     callbacks : list of skorch.callbacks.Callback or None, default=None
-        Callbacks of skorch that see the nets of the search and of all trainings.
+        Callbacks of skorch that see the nets of the search and of all trainings. That
+        of the search has no "valid_loss" in its history.
 
     verbose : int, default=0
         1 shows progress bars of the search, the candidates and the training.
@@ -465,10 +466,7 @@ class NASRegressor(RegressorMixin, BaseNAS):
     def _criterion(self) -> RegressionLoss:
         return RegressionLoss(self.loss, self.quantile)
 
-    def _reward(self, attributes: dict):
-        if self.scoring is None:
-            return NegativeLoss(self._criterion())
-        scorer = self.scoring if callable(self.scoring) else get_scorer(self.scoring)
+    def _scorer_reward(self, scorer: Callable, attributes: dict) -> ScorerReward:
         in_units = partial(
             unscale, scale=attributes["_scale"], is_flat=attributes["_is_flat"]
         )

@@ -9,7 +9,8 @@ import numpy as np
 from sklearn.model_selection import StratifiedKFold
 
 MANY_ROWS = 500  # distinct ones, of which some can well be held back whole
-MAX_WEIGHT = 2.0**53  # heavier weights are scaled down, lest sums of them overflow
+FEW_ROWS = 50  # distinct ones, none of which can be missed
+MAX_WEIGHT = 2.0**53  # of all rows: more is scaled down, lest sums overflow
 
 
 def row_keys(parts: list[np.ndarray]) -> np.ndarray:
@@ -75,8 +76,9 @@ def merge_rows(
         How often each came. Whole weights are copies; others say only which rows
         count for more.
     """
-    if weight.max() > MAX_WEIGHT:
-        weight = weight * (MAX_WEIGHT / weight.max())
+    largest = MAX_WEIGHT / len(weight)
+    if weight.max() > largest:
+        weight = weight * (largest / weight.max())
     kept = np.flatnonzero(weight)
     # equal rows are added in the order of their weights: sums of floats depend on it
     kept = kept[np.argsort(weight[kept], kind="stable")]
@@ -116,12 +118,13 @@ def common_rows(keys: np.ndarray, copies: np.ndarray, n_parts: int) -> np.ndarra
     is_common : ndarray of bool, of shape (n_distinct,)
         The mask.
     """
-    copies = copies // np.gcd.reduce(copies)  # all rows twice are all rows once
     group = np.cumsum(_begins(keys)) - 1
     n_targets = np.bincount(group)[group]
     n_copies = np.bincount(group, copies)[group]
     is_common = (n_targets > 1) & (n_copies >= n_parts)
     if len(copies) < MANY_ROWS:
+        if len(copies) >= FEW_ROWS:  # all rows twice are all rows once
+            copies = copies // np.gcd.reduce(copies)
         is_common |= copies >= n_parts
     return is_common
 
@@ -176,7 +179,7 @@ def held_back_shares(
             ):
                 share[rows[held]] = 1
     rows = np.flatnonzero(is_common)
-    copies = copies[rows] // np.gcd.reduce(copies)
+    copies = copies[rows]
     left = copies
     for i, share in enumerate(shares[::-1]):
         dealt = random_state.binomial(left, 1 / (len(shares) - i))

@@ -17,10 +17,7 @@ from skorch.history import History
 
 from sknas._version import __version__
 from sknas.architecture import Architecture
-from sknas.estimators._images import ImageEncoder
-from sknas.estimators._sequences import TokenReader
-from sknas.estimators._streams import LanguageReader
-from sknas.estimators._table import TableEncoder
+from sknas.estimators._kinds import ENCODERS
 from sknas.search import STRATEGIES
 from sknas.spaces import SPACES
 from sknas.training import (
@@ -31,11 +28,6 @@ from sknas.training import (
     network_weights,
     private_random_state,
 )
-
-ENCODERS = {
-    encoder.kind: encoder
-    for encoder in (TableEncoder, ImageEncoder, TokenReader, LanguageReader)
-}
 
 OBJECTS = ("search_space", "architecture", "strategy")  # parameters that can be such
 OWN_CLASSES = {c.__name__: c for c in (*SPACES.values(), *STRATEGIES.values())}

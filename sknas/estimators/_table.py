@@ -38,13 +38,13 @@ class TableEncoder:
 
     Parameters
     ----------
-    is_categorical : ndarray of bool, of shape (n_columns,)
+    is_categorical : ndarray of bool, of shape (n_columns,), or None
         Which columns of the table hold categories.
     """
 
     kind = "table"
 
-    is_categorical: np.ndarray
+    is_categorical: np.ndarray | None = None
     medians: np.ndarray | None = None
     indicated: np.ndarray | None = None
     scaler: RobustScaler | None = None
@@ -69,6 +69,7 @@ class TableEncoder:
         self : TableEncoder
             Itself.
         """
+        self.is_categorical = columns.is_categorical
         step = -(-len(columns.numeric) // FIT_ROWS)
         numeric = columns.numeric[::step].astype(np.float64)
         if numeric.shape[1]:

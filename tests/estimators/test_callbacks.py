@@ -190,9 +190,15 @@ def test_scikit_learns_callbacks_alone(tiny, capsys):
 
 
 def test_callbacks_change_no_result(tiny):
-    plain = clone(tiny).fit(X, y).predict_proba(X)
+    plain = clone(tiny).set_params(search_epochs=4, n_candidates=6).fit(X, y)
+    tiny.set_params(search_epochs=4, n_candidates=6)
     tiny.set_callbacks(callback.ScoringMonitor(scoring="accuracy"), Predictions())
-    np.testing.assert_array_equal(tiny.fit(X, y).predict_proba(X), plain)
+    tiny.fit(X, y)
+    np.testing.assert_array_equal(tiny.predict_proba(X), plain.predict_proba(X))
+    losses = [[epoch["train_loss"] for epoch in m.history_] for m in (tiny, plain)]
+    assert losses[0] == losses[1]
+    scores = [m.search_results_["shared_score"].tolist() for m in (tiny, plain)]
+    assert scores[0] == scores[1]
 
 
 def test_a_classifier_with_callbacks_is_pickled(tiny):

@@ -74,3 +74,48 @@ def test_checkpoint_that_is_a_file_is_refused(tmp_path):
     file.write_text("")
     with pytest.raises(ValueError, match="'checkpoint' parameter"):
         NASClassifier(checkpoint=file, **QUICK).fit(X, y)
+
+
+def test_a_fit_that_is_refused_leaves_no_trace(tmp_path):
+    with pytest.raises(ValueError, match="'scoring'"):
+        NASClassifier(checkpoint=tmp_path, scoring="roc_auc", **QUICK).fit(X, y)
+    NASClassifier(checkpoint=tmp_path, scoring="roc_auc_ovr", **QUICK).fit(X, y)
+
+
+def test_a_fit_goes_on_with_the_same_random_state(tmp_path):
+    def make(**parameters):
+        return NASClassifier(**QUICK | {"random_state": state} | parameters)
+
+    state = np.random.RandomState(3)
+    with pytest.raises(Killed):
+        make(checkpoint=tmp_path, callbacks=[CountTrainings(3)]).fit(X, y)
+    counted = CountTrainings()
+    clf = make(checkpoint=tmp_path, callbacks=[counted]).fit(X, y)
+    assert counted.n_trainings == 2
+    state = np.random.RandomState(3)
+    np.testing.assert_array_equal(
+        clf.predict_proba(X), make().fit(X, y).predict_proba(X)
+    )
+
+
+def test_progress_of_another_model_that_went_on_is_refused(tmp_path):
+    first, other = (
+        NASClassifier(**QUICK, warm_start=True).fit(X, labels) for labels in (y, 2 - y)
+    )
+    first.set_params(checkpoint=tmp_path, callbacks=[CountTrainings(2)])
+    with pytest.raises(Killed):
+        first.fit(X, y)
+    with pytest.raises(ValueError, match="'checkpoint' folder"):
+        other.set_params(checkpoint=tmp_path).fit(X, y)
+
+
+def test_parameters_that_cannot_be_pickled_are_told(tmp_path):
+    clf = NASClassifier(checkpoint=tmp_path, scoring=lambda e, X, y: 0.0, **QUICK)
+    with pytest.raises(ValueError, match="'checkpoint'.*can be pickled"):
+        clf.fit(X, y)
+
+
+def test_a_damaged_file_is_named(killed):
+    (killed / "search.sknas-progress").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"search\.sknas-progress.*damaged"):
+        NASClassifier(checkpoint=killed, **QUICK).fit(X, y)

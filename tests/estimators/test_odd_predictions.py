@@ -114,6 +114,17 @@ def test_a_failed_fit_leaves_the_last_one_as_it_was(quick):
         np.testing.assert_array_equal(model.predict_proba(X), expected)
 
 
+def test_a_failed_fit_on_columns_of_another_kind_changes_nothing(quick):
+    X, y = learnable()
+    frame = pd.DataFrame({"flag": X[:, 0] > 0, "size": X[:, 1]})
+    model = NASClassifier(**quick).fit(frame, y)
+    expected = model.predict_proba(frame)
+    other = pd.DataFrame({"flag": X[:, 0], "size": X[:, 1] > 0})
+    with pytest.raises(ValueError):
+        model.fit(other, y[:-1])
+    np.testing.assert_array_equal(model.predict_proba(frame), expected)
+
+
 @pytest.mark.parametrize("n_rows", [1, 3, 31, 64])
 def test_what_a_row_gets_does_not_depend_on_the_rows_beside_it(
     fitted_digits, digits, n_rows
