@@ -141,6 +141,18 @@ class BaseNAS(SearchingEstimator):
     # Fitting.
 
     def _fit(self, X, y, sample_weight):
+        names = ("n_features_in_", "feature_names_in_")
+        before = {name: vars(self)[name] for name in names if name in vars(self)}
+        try:
+            return self._fit_anew(X, y, sample_weight)
+        except BaseException:
+            # what reading X has set is not to spoil the last fit
+            for name in names:
+                vars(self).pop(name, None)
+            vars(self).update(before)
+            raise
+
+    def _fit_anew(self, X, y, sample_weight):
         started = time.monotonic()
         check_parameters(self)
         kind = data_kind(X, self)
@@ -194,14 +206,21 @@ class BaseNAS(SearchingEstimator):
         """Raise, before anything is trained, where a scorer is not for such targets."""
         if not isinstance(reward, ScorerReward):
             return
-        outputs = torch.zeros(1, len(valid), spec.n_outputs)
-        try:
-            reward.judge(outputs, valid.target, valid.weight)
-        except ValueError as error:
-            raise ValueError(
-                f"The 'scoring' parameter of {type(self).__name__}, "
-                f"{self.scoring!r}, does not suit these targets: {error}"
-            ) from error
+        name = f"The 'scoring' parameter of {type(self).__name__}, {self.scoring!r}"
+        generator = torch.Generator().manual_seed(0)
+        shape = len(valid), spec.n_outputs
+        error = None
+        # some scorers are not for answers that are all alike, others for any answers
+        for outputs in (torch.zeros(shape), torch.randn(shape, generator=generator)):
+            try:
+                reward.judge(outputs, valid.target, valid.weight)
+                return
+            except ValueError as raised:
+                error = raised
+            except Exception as raised:
+                raised.add_note(f"{name}, raised this.")
+                raise
+        raise ValueError(f"{name}, does not suit these targets: {error}") from error
 
     def _augmentation(self, spec: DataSpec) -> Augmentation | None:
         return resolve_augmentation(self.augmentation, spec.kind)

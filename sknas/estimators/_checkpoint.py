@@ -55,10 +55,9 @@ class Checkpoint:
                 "With 'checkpoint', all parameters must be such as can be pickled, by "
                 f"which the fit is told from others: {error}"
             ) from error
-        self.folder.mkdir(parents=True, exist_ok=True)
-        path = self._path("identity")
-        # written with the first result: a fit that is refused leaves no trace
         self._identity = {"identity": own, "seed": seed}
+        path = self._path("identity")
+        others = self.folder.is_dir() and any(self.folder.glob(f"*{SUFFIX}"))
         if path.exists():
             kept = self._load(path)
             if kept["identity"] != own:
@@ -68,24 +67,34 @@ class Checkpoint:
                     "it."
                 )
             self.seed = kept["seed"]
+        elif others:
+            raise ValueError(
+                f"The 'checkpoint' folder {str(folder)!r} holds the progress of a fit "
+                "of which is not known which it was: give another folder, or empty it."
+            )
+
+    def begin(self) -> None:
+        """Mark the folder as that of this fit, which cannot be refused any more."""
+        if self.folder is not None and not self._path("identity").exists():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._dump(self._identity, self._path("identity"))
 
     def _path(self, name: str) -> Path:
         return self.folder / f"{name}{SUFFIX}"
 
-    @staticmethod
-    def _load(path: Path) -> object:
+    def _load(self, path: Path) -> object:
         try:
             return joblib.load(path)
         except Exception as error:  # whatever a damaged pickle leads to
             raise ValueError(
-                f"The file {str(path)!r} of the 'checkpoint' folder is damaged "
-                f"({type(error).__name__}): remove it."
+                f"The file {path.name!r} of the 'checkpoint' folder "
+                f"{str(self.folder)!r} is damaged ({type(error).__name__}): empty the "
+                "folder."
             ) from error
 
-    @staticmethod
-    def _dump(value: object, path: Path) -> None:
+    def _dump(self, value: object, path: Path) -> None:
         # a fit that is killed while it writes must not leave half a file
-        unfinished = path.with_suffix(".unfinished")
+        unfinished = path.with_suffix(f".unfinished-{os.getpid()}")
         joblib.dump(value, unfinished)
         unfinished.replace(path)
 
@@ -97,15 +106,13 @@ class Checkpoint:
         if path.exists():
             return self._load(path)
         result = compute()
-        if getattr(result, "interrupted", False):  # it is not what it was to be
-            return result
-        if not self._path("identity").exists():
-            self._dump(self._identity, self._path("identity"))
-        self._dump(result, path)
+        if not getattr(result, "interrupted", False):  # else it is not all of it
+            self._dump(result, path)
         return result
 
     def clear(self) -> None:
         """Remove the progress of a fit that is complete."""
         if self.folder is not None:
-            for path in self.folder.glob(f"*{SUFFIX}"):
-                path.unlink()
+            for pattern in (f"*{SUFFIX}", "*.unfinished-*"):
+                for path in self.folder.glob(pattern):
+                    path.unlink()

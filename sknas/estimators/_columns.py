@@ -270,6 +270,8 @@ def is_missing(value: object) -> bool:
     # pandas' NA and NaT do not compare, and pandas need not be installed
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
         return True
+    if isinstance(value, Decimal):
+        return value.is_nan()
     return isinstance(value, numbers.Real) and value != value
 
 
@@ -313,7 +315,8 @@ def _label(value: object) -> str:
     if is_missing(value):
         return MISSING
     # as one category, since they are equal: True, 1 and 1.0
-    if isinstance(value, numbers.Integral | np.bool_):
+    is_decimal = isinstance(value, Decimal) and value.is_finite()
+    if isinstance(value, numbers.Integral | np.bool_) or (is_decimal and not value % 1):
         return str(int(value))  # a float has no room for identifiers of 64 bits
     if isinstance(value, numbers.Real | Decimal):
         number = float(value)

@@ -26,14 +26,11 @@ class Images:
     ----------
     pixels : ndarray of shape (n_rows, n_channels, height, width) or (n_rows, \
 n_features, n_steps)
-        Of images, uint8 where all values are whole numbers from 0 to 255; else float32.
-
-    offset : ndarray of shape (n_channels,) or None, default=None
-        What was taken off each channel, since it lies too far from zero for float32.
+        Of images, uint8 where all values are whole numbers from 0 to 255; else numbers
+        as they came.
     """
 
     pixels: np.ndarray
-    offset: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -50,7 +47,7 @@ n_features, n_steps)
 
     def take(self, index: np.ndarray) -> Images:
         """Take some rows."""
-        return Images(self.pixels[index], self.offset)
+        return Images(self.pixels[index])
 
 
 def read_images(X, fitted: ImageEncoder | None, estimator) -> Images:
@@ -94,57 +91,13 @@ def read_images(X, fitted: ImageEncoder | None, estimator) -> Images:
             f"X has images of shape {pixels.shape[1:]}, channels first, but "
             f"{type(estimator).__name__} was fitted on images of shape {shape}."
         )
-    if pixels.dtype != np.uint8 and pixels.min() >= 0 and pixels.max() <= 255:
-        as_bytes = pixels.astype(np.uint8)
-        if (as_bytes == pixels).all():
-            pixels = as_bytes
-    if pixels.dtype == np.uint8:
-        return Images(pixels)
-    return as_float32(pixels, fitted)
-
-
-def as_float32(values: np.ndarray, fitted: ImageEncoder | None) -> Images:
-    """Turn numbers into float32, once those far from zero have come nearer.
-
-    Parameters
-    ----------
-    values : ndarray of shape (n_rows, n_channels, ...)
-        The numbers.
-
-    fitted : ImageEncoder or None
-        Knows the offset to take off; None: it is found here.
-
-    Returns
-    -------
-    images : Images
-        The numbers.
-    """
-    if fitted is not None:
-        offset = fitted.offset
-    else:
-        offset = _offset(values)
-    with np.errstate(over="ignore", invalid="ignore"):
-        if offset is not None:
-            values = values - offset.reshape(-1, *[1] * (values.ndim - 2))
-        values = values.astype(np.float32, copy=False)
-    if np.isinf(values).any():
-        raise ValueError("X has values too large for float32: scale it down.")
-    return Images(values, offset)
-
-
-def _offset(values: np.ndarray) -> np.ndarray | None:
-    """Give the middle of each channel that is far from zero for its range."""
-    if values.dtype.itemsize < 8:
-        return None
-    axes = (0, *range(2, values.ndim))
-    with warnings.catch_warnings():  # of channels that are missing altogether
-        warnings.simplefilter("ignore", RuntimeWarning)
-        low, high = np.nanmin(values, axis=axes), np.nanmax(values, axis=axes)
-    low, high = low.astype(np.float64), high.astype(np.float64)
-    with np.errstate(over="ignore", invalid="ignore"):
-        middle = low / 2 + high / 2
-        is_far = (high > low) & (np.abs(middle) > FAR * (high - low))
-    return np.where(is_far, middle, 0.0) if is_far.any() else None
+    is_near = fitted is None or fitted.offset is None
+    if is_near and pixels.dtype != np.uint8:
+        if pixels.min() >= 0 and pixels.max() <= 255:
+            as_bytes = pixels.astype(np.uint8)
+            if (as_bytes == pixels).all():
+                pixels = as_bytes
+    return Images(pixels)
 
 
 def refuse_empty(values: np.ndarray) -> None:
@@ -244,7 +197,7 @@ class ImageEncoder:
         Mean and standard deviation of each channel, once the offset is taken off.
 
     offset : ndarray of shape (n_channels,) or None
-        See :class:`Images`.
+        What is taken off each channel, if one is too far from zero for float32.
     """
 
     shape: tuple[int, ...] | None = None
@@ -273,22 +226,38 @@ class ImageEncoder:
         self : ImageEncoder
             Itself.
         """
-        pixels, self.offset = images.pixels, images.offset
+        pixels = images.pixels
         self.shape = pixels.shape[1:]
         step = -(-pixels.size // FIT_VALUES)
         sample = pixels[::step].astype(np.float64)
         axes = (0, *range(2, sample.ndim))
         with warnings.catch_warnings():  # of channels that are missing altogether
             warnings.simplefilter("ignore", RuntimeWarning)
+            if _is_wide(pixels.dtype):
+                self.offset = _offset(sample, axes)
+                if self.offset is not None:
+                    sample -= self._offset_column()
             mean, spread = np.nanmean(sample, axis=axes), np.nanstd(sample, axis=axes)
         self.mean = np.nan_to_num(mean, nan=0.0)
         self.scale = np.where(spread > 0, spread, 1.0)
         return self
 
+    def _offset_column(self) -> np.ndarray:
+        """Give the offset in a shape that goes with rows."""
+        return self.offset.reshape(-1, *[1] * (len(self.shape) - 1))
+
     def transform(self, images: Images) -> dict[str, np.ndarray]:
         """Give the networks' inputs."""
+        pixels = images.pixels
+        if pixels.dtype != np.uint8 or self.offset is not None:
+            with np.errstate(over="ignore"):
+                if self.offset is not None:
+                    pixels = pixels - self._offset_column()
+                pixels = pixels.astype(np.float32, copy=False)
+            if np.isinf(pixels).any():
+                raise ValueError("X has values too large for float32: scale it down.")
         # torch would warn of arrays that cannot be written to
-        return {"image": np.require(images.pixels, requirements=["C", "W"])}
+        return {"image": np.require(pixels, requirements=["C", "W"])}
 
     def spec(self, n_outputs: int) -> DataSpec:
         """Say what networks must know of the data."""
@@ -307,3 +276,19 @@ class ImageEncoder:
     def from_state(cls, state: dict[str, object]) -> ImageEncoder:
         """Build an encoder from what :meth:`to_state` gave."""
         return cls(**{**state, "shape": tuple(state["shape"])})
+
+
+def _is_wide(dtype: np.dtype) -> bool:
+    """Whether float32 may miss differences between numbers of a type."""
+    return dtype.itemsize > (4 if dtype.kind == "f" else 2)
+
+
+def _offset(sample: np.ndarray, axes: tuple[int, ...]) -> np.ndarray | None:
+    """Give the median of each channel that is far from zero for its range."""
+    low, middle, high = np.nanquantile(sample, [0.01, 0.5, 0.99], axis=axes)
+    with np.errstate(over="ignore", invalid="ignore"):
+        width = high - low
+        whole = np.nanmax(sample, axis=axes) - np.nanmin(sample, axis=axes)
+        width = np.where(width > 0, width, whole)
+        is_far = (width > 0) & (np.abs(middle) > FAR * width)
+    return np.where(is_far, middle, 0.0) if is_far.any() else None

@@ -101,4 +101,9 @@ def read_rows(X, kind: str, fitted, estimator) -> Rows:
     elif fitted is None:
         estimator.n_features_in_ = rows.n_values
         vars(estimator).pop("feature_names_in_", None)
+    elif kind == "text" and rows.n_values != estimator.n_features_in_:
+        raise ValueError(
+            f"X has {rows.n_values} ids in a row, but {type(estimator).__name__} is "
+            f"expecting {estimator.n_features_in_}."
+        )
     return rows

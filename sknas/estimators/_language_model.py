@@ -5,6 +5,7 @@ from __future__ import annotations
 import numbers
 import os
 import time
+from collections.abc import Iterator
 
 import numpy as np
 from sklearn.base import clone
@@ -316,8 +317,8 @@ class NASLanguageModel(SearchingEstimator):
                 "The 'encoder' parameter of NASLanguageModel must be None or a "
                 f"TokenEncoder. Got {self.encoder!r} instead."
             )
-        if not (isinstance(X, str) or are_ids(X)):
-            X = list(X)  # documents, perhaps from a generator, are read twice
+        if isinstance(X, Iterator):
+            X = list(X)  # documents, which are read twice
         plan = self._plan("language")
         reader = self._encoder if plan.goes_on else self._read_vocabulary(X)
         ids = np.concatenate(self._streams(X, reader))

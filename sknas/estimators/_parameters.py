@@ -266,12 +266,33 @@ def resolve_space(
 
 
 def checked_decisions(space: SearchSpace) -> Decisions:
-    """Give the decisions of a space; raise an error if its parameters are wrong."""
+    """Give the decisions of a space; raise an error if its parameters are wrong.
+
+    So is what else it says of itself.
+    """
     decisions = space.decisions()
+    name = type(space).__name__
     if not isinstance(decisions, Decisions) or decisions.space != space.name:
         raise TypeError(
-            f"{type(space).__name__}.decisions must give Decisions({space.name!r}, "
-            f"...), with the name of the space, got {decisions!r}."
+            f"{name}.decisions must give Decisions({space.name!r}, ...), with the name "
+            f"of the space, got {decisions!r}."
+        )
+    default = space.default_architecture()
+    if not isinstance(default, Architecture):
+        raise TypeError(
+            f"{name}.default_architecture must give an Architecture, got {default!r}."
+        )
+    try:
+        decisions.check(default)
+    except ValueError as error:
+        raise ValueError(
+            f"{name}.default_architecture gives none of the space: {error}"
+        ) from error
+    final = space.final_space()
+    if not isinstance(final, SearchSpace) or list(final.decisions()) != list(decisions):
+        raise TypeError(
+            f"{name}.final_space must give a space of the same decisions, got "
+            f"{final!r}."
         )
     return decisions
 

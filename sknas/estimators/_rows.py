@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import warnings
 
 import numpy as np
 from sklearn.model_selection import StratifiedKFold
 
 MANY_ROWS = 500  # distinct ones, of which some can well be held back whole
-FEW_ROWS = 50  # distinct ones, none of which can be missed
-MAX_WEIGHT = 2.0**53  # of all rows: more is scaled down, lest sums overflow
+FEW_ROWS = 20  # distinct ones, none of which can be missed
+MAX_EXPONENT = 53  # of the sum of weights: more is scaled down, lest it overflows
 
 
 def row_keys(parts: list[np.ndarray]) -> np.ndarray:
@@ -76,9 +77,7 @@ def merge_rows(
         How often each came. Whole weights are copies; others say only which rows
         count for more.
     """
-    largest = MAX_WEIGHT / len(weight)
-    if weight.max() > largest:
-        weight = weight * (largest / weight.max())
+    weight = _scaled_down(weight)
     kept = np.flatnonzero(weight)
     # equal rows are added in the order of their weights: sums of floats depend on it
     kept = kept[np.argsort(weight[kept], kind="stable")]
@@ -88,6 +87,15 @@ def merge_rows(
     is_whole = not (merged % 1).any()
     copies = merged if is_whole else np.diff(starts, append=len(kept))
     return kept[starts], merged, copies.astype(np.int64)
+
+
+def _scaled_down(weight: np.ndarray) -> np.ndarray:
+    """Divide weights by a power of two, which is exact, if their sum is too large."""
+    _, exponent = np.frexp(weight.max())
+    total = math.fsum(np.ldexp(weight, -exponent))  # in whatever order they come
+    _, excess = np.frexp(total)
+    excess += exponent - MAX_EXPONENT
+    return np.ldexp(weight, -excess) if excess > 0 else weight
 
 
 def _begins(ordered: np.ndarray) -> np.ndarray:

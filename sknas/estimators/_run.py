@@ -159,6 +159,7 @@ class FitRun:
         ensemble_size: int,
     ) -> SearchResult:
         """Search, with the first part held back."""
+        self.checkpoint.begin()
         train, valid = self.data.split(0)
         run = partial(
             search,
@@ -218,7 +219,10 @@ class FitRun:
     ) -> dict:
         """Train what the search found, or was given; give the fitted attributes."""
         started = time.monotonic()
+        self.checkpoint.begin()
         architectures = list(found.architectures if found else given)
+        if found and self.progress.stopped and not _is_trained(found):
+            raise KeyboardInterrupt  # there is nothing to keep
         trained = []
         if not (found and (self.progress.stopped or self.progress.time_left() <= 0)):
             searched, self.space = self.space, self.space.final_space()
@@ -315,12 +319,16 @@ def _warn_of_rolled_back(
         )
 
 
+def _is_trained(found: SearchResult | None) -> bool:
+    """Whether the shared parameters were trained, for an epoch at least."""
+    return found is not None and any("train_loss" in row for row in found.history)
+
+
 def _warn_of_no_training(
     found: SearchResult | None, trained: list[TrainedNetwork]
 ) -> None:
     """Tell of networks that know nothing."""
-    is_shared = found and any("train_loss" in row for row in found.history)
-    if not is_shared and not any(one.n_epochs for one in trained):
+    if not _is_trained(found) and not any(one.n_epochs for one in trained):
         warnings.warn(
             "time_limit ended the fit before anything was trained for an epoch: it may "
             "predict no better than chance. Give it more time.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+import warnings
 from abc import ABCMeta, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
@@ -31,7 +32,7 @@ from sknas.estimators._sklearn_callbacks import CallbackSupportMixin, listen
 from sknas.estimators._source import SourceMixin
 from sknas.estimators._state import build_net, build_networks, from_state, to_state
 from sknas.inspection import architecture_block
-from sknas.search import SearchStrategy
+from sknas.search import SearchResult, SearchStrategy
 from sknas.spaces import DataSpec, SearchSpace
 from sknas.training import (
     Augmentation,
@@ -224,6 +225,7 @@ class SearchingEstimator(
                 N_CANDIDATES[run.spec.kind] if auto else self.n_candidates,
                 self.ensemble_size,
             )
+            _warn_of_no_reward(reward, found)
         weights = self._weights if goes_on else None
         return run.finish(found, given, self.ensemble_size, weights)
 
@@ -289,3 +291,16 @@ class SearchingEstimator(
         super().__setstate__(from_state(state, type(self).__name__))
         if self._is_fitted():
             self.net_ = build_net(self)
+
+
+def _warn_of_no_reward(reward: object, found: SearchResult) -> None:
+    """Tell of candidates that a scorer could not judge."""
+    error = getattr(reward, "error", None)
+    n_without = int(np.isnan(found.table["shared_score"]).sum())
+    if error is not None and n_without:
+        warnings.warn(
+            f"The scorer could not judge {n_without} of {len(found.table['rank'])} "
+            f"candidates, which come last: {error}",
+            UserWarning,
+            stacklevel=6,
+        )

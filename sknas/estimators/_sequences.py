@@ -7,18 +7,20 @@ from functools import cached_property
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from sklearn.utils import check_array
 
 from sknas.estimators._images import (
     ImageEncoder,
     Images,
-    as_float32,
     one_array,
     refuse_empty,
 )
 from sknas.estimators._rows import row_digests
 from sknas.estimators._streams import check_n_tokens
 from sknas.spaces import DataSpec
+
+N_LENGTHS = 8  # of series that are longer than those of the fit, in each of its lengths
 
 
 def read_series(X, fitted: ImageEncoder | None, estimator) -> Images:
@@ -81,13 +83,15 @@ n_steps * n_features)
             f"X has series of {values.shape[2]} features, but {name} was fitted on "
             f"series of {shape[0]} features."
         )
-    series = as_float32(values.transpose(0, 2, 1), fitted)
-    values = np.array(series.pixels, order="C")  # the user's are not to change
+    dtype = np.float32 if values.dtype.itemsize <= 2 else np.float64
+    dtype = values.dtype if values.dtype in (np.float32, np.float64) else dtype
+    # a copy: the user's are not to change
+    values = np.array(values.transpose(0, 2, 1), dtype=dtype, order="C")
     values[np.isnan(values)] = np.nan  # whatever its bits were
     if fitted is not None and values.shape[2] < shape[1]:
         ends = (0, 0), (0, 0), (0, shape[1] - values.shape[2])
         values = np.pad(values, ends, constant_values=np.nan)
-    return Images(values, series.offset)
+    return Images(values)
 
 
 def _row_shape(
@@ -207,15 +211,23 @@ def rows_by_length(
     Returns
     -------
     groups : list of (Tensor of shape (n_rows_of_it,), Tensor)
-        The numbers of the rows of each length, and these rows without padding.
+        The numbers of the rows of about each length, and these rows, of which each has
+        a number of steps that depends on its own length alone.
     """
+    if series.shape[2] <= n_steps:
+        return [(torch.arange(len(series)), series)]
     is_given = ~series.isnan().all(dim=1)
     steps = torch.arange(1, is_given.shape[1] + 1)
-    lengths = (is_given * steps).amax(dim=1).clamp(min=n_steps)
+    excess = (is_given * steps).amax(dim=1) - n_steps
+    # by so many steps at once, lest there are as many groups as lengths
+    stride = max(1, n_steps // N_LENGTHS)
+    lengths = n_steps + excess.clamp(min=0).add(stride - 1) // stride * stride
     groups = []
     for length in lengths.unique().tolist():
         rows = torch.nonzero(lengths == length)[:, 0]
-        groups.append((rows, series[rows, :, :length]))
+        own = series[rows, :, :length]
+        missing = length - own.shape[2]
+        groups.append((rows, F.pad(own, (0, missing), value=torch.nan)))
     return groups
 
 

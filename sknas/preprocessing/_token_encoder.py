@@ -265,8 +265,11 @@ class TokenEncoder(TransformerMixin, BaseEstimator):
         documents = []
         for row in X:
             ids = np.asarray(row)
-            is_id = ids.ndim == 1 and np.isin(ids, range(self.n_tokens_)).all()
-            if not is_id:
+            is_row = ids.ndim == 1 and (ids.size == 0 or ids.dtype.kind in "iuf")
+            if not is_row or (
+                ids.size
+                and ((ids % 1).any() or ids.min() < 0 or ids.max() >= self.n_tokens_)
+            ):
                 raise ValueError(
                     "X must hold rows of ids, whole numbers from 0 to "
                     f"{self.n_tokens_ - 1}, got {row!r:.60}."

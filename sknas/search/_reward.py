@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import numbers
 import warnings
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable
@@ -89,21 +90,39 @@ class ScorerReward(metaclass=ABCMeta):
         # a scorer of the user's own may be any callable(estimator, X, y), and what
         # make_scorer makes takes weights, but passes them on to any metric
         metric = getattr(scorer, "_score_func", scorer)
-        parameters = inspect.signature(metric).parameters
-        self.takes_weights = "sample_weight" in parameters
+        try:
+            self.takes_weights = "sample_weight" in inspect.signature(metric).parameters
+        except (TypeError, ValueError):  # of a builtin
+            self.takes_weights = False
+        self.error: ValueError | None = None
+        """Why the last network that got no number got none."""
 
     def __call__(self, outputs: Tensor, target: Tensor, weight: Tensor) -> np.ndarray:
         """Give the reward of each architecture; see :class:`NegativeLoss`.
 
-        NaN where a scorer cannot judge these rows, as where a class is missing.
+        NaN where a network diverged, or where the scorer cannot judge it by these rows,
+        as where a class is missing.
         """
-        try:
-            return self.judge(outputs, target, weight)
-        except ValueError:
-            return np.full(len(outputs), np.nan)
+        rewards = []
+        for own in outputs:
+            try:
+                rewards.append(self.judge(own, target, weight))
+            except ValueError as error:
+                self.error = error
+                rewards.append(np.nan)
+        return np.array(rewards, dtype=np.float64)
 
-    def judge(self, outputs: Tensor, target: Tensor, weight: Tensor) -> np.ndarray:
-        """Give the same rewards, but let the scorer raise its errors."""
+    def judge(self, outputs: Tensor, target: Tensor, weight: Tensor) -> float:
+        """Give the reward of one network, whose outputs are (n_rows, n_outputs).
+
+        Raises
+        ------
+        TypeError
+            If the scorer gives anything but a number; or any error of the scorer.
+        """
+        outputs = outputs.cpu().double()
+        if not outputs.isfinite().all():  # the network diverged
+            return np.nan
         target = target.cpu().numpy()
         y = self._targets(target)
         weight = weight.cpu().numpy()
@@ -111,20 +130,15 @@ class ScorerReward(metaclass=ABCMeta):
         if self.takes_weights and np.ptp(weight) > 0:
             arguments["sample_weight"] = weight
         rows = np.empty((len(y), 0))
-        rewards = []
-        for own in outputs:
-            own = own.cpu().double()
-            if not own.isfinite().all():  # the network diverged
-                rewards.append(np.nan)
-                continue
-            with warnings.catch_warnings():
-                # of classes that a network never predicts, as many do at first, or
-                # that a few rows lack
-                warnings.simplefilter("ignore", UndefinedMetricWarning)
-                warnings.filterwarnings("ignore", module=r"sklearn\.metrics")
-                answers = self._answers(own, target)
-                rewards.append(self.scorer(answers, rows, y, **arguments))
-        return np.array(rewards, dtype=np.float64)
+        with warnings.catch_warnings():
+            # of classes that a network never predicts, as many do at first, or
+            # that a few rows lack
+            warnings.simplefilter("ignore", UndefinedMetricWarning)
+            warnings.filterwarnings("ignore", module=r"sklearn\.metrics")
+            score = self.scorer(self._answers(outputs, target), rows, y, **arguments)
+        if not isinstance(score, numbers.Real):
+            raise TypeError(f"a scorer must give a number, but it gave {score!r:.60}")
+        return float(score)
 
     @abstractmethod
     def _targets(self, target: np.ndarray) -> np.ndarray:

@@ -119,8 +119,8 @@ class _Interrupts:
 
     is_welcome = False
     """Whether what runs now can be ended by an exception."""
-    is_pending = False
-    """Whether Ctrl-C came while nothing could."""
+    n_noted = 0
+    """How often it came."""
 
 
 _interrupts = _Interrupts()
@@ -148,9 +148,9 @@ def noting_interrupts(progress: Progress) -> Iterator[None]:
 
     def note(number, frame):
         progress.stopped = True
-        if own.is_welcome or own.is_pending:
+        own.n_noted += 1
+        if own.is_welcome or own.n_noted > 1:
             return handler(number, frame)
-        own.is_pending = True
 
     _interrupts = own
     signal.signal(signal.SIGINT, note)
@@ -170,7 +170,7 @@ def interruptible() -> Iterator[None]:
     interrupts = _interrupts
     was_welcome, interrupts.is_welcome = interrupts.is_welcome, True
     try:
-        if interrupts.is_pending:
+        if interrupts.n_noted:
             raise KeyboardInterrupt
         yield
     finally:

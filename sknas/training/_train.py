@@ -231,7 +231,8 @@ def train_network(
         score=score if losses else float("nan"),
         n_epochs=len(net.history),
         seconds=time.monotonic() - started,
-        interrupted=net.interrupted_,
+        # Ctrl-C while a callback ran ends the net as the callback itself would
+        interrupted=net.interrupted_ or (progress is not None and progress.stopped),
         n_rolled_back=net.n_rolled_back_,
     )
 

@@ -1,5 +1,8 @@
 """A killed fit goes on from its folder."""
 
+import os
+import signal
+
 import numpy as np
 import pytest
 from sklearn.datasets import load_iris
@@ -119,3 +122,22 @@ def test_a_damaged_file_is_named(killed):
     (killed / "search.sknas-progress").write_bytes(b"")
     with pytest.raises(ValueError, match=r"search\.sknas-progress.*damaged"):
         NASClassifier(checkpoint=killed, **QUICK).fit(X, y)
+
+
+def test_progress_of_an_unknown_fit_is_refused(killed):
+    (killed / "identity.sknas-progress").unlink()
+    with pytest.raises(ValueError, match="not known which"):
+        NASClassifier(checkpoint=killed, **QUICK).fit(X, y)
+
+
+def test_a_network_that_ctrl_c_cut_off_in_a_callback_is_not_kept(tmp_path):
+    class CtrlC(CountTrainings):
+        def on_epoch_end(self, net, **kwargs):
+            if self.n_trainings == 3 and len(net.history) == 2:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    clf = NASClassifier(checkpoint=tmp_path, callbacks=[CtrlC()], **QUICK).fit(X, y)
+    assert len(clf.networks_) == 2
+    again = NASClassifier(checkpoint=tmp_path, **QUICK).fit(X, y)
+    whole = NASClassifier(**QUICK).fit(X, y)
+    np.testing.assert_array_equal(again.predict_proba(X), whole.predict_proba(X))

@@ -67,7 +67,14 @@ def test_columns_of_the_same_name_are_told(quick, when):
 
 
 @pytest.mark.parametrize(
-    ("one", "same"), [(Decimal("1.0"), 1.0), (Colour.RED, "red"), (True, 1)]
+    ("one", "same"),
+    [
+        (Decimal("1.0"), 1.0),
+        (Colour.RED, "red"),
+        (True, 1),
+        (Decimal("nan"), None),
+        (Decimal(2**60 + 1), 2**60 + 1),
+    ],
 )
 def test_equal_labels_are_one_category_whatever_came_first(quick, one, same):
     column = np.array([one, "other"] * 60, dtype=object)[:, None]
@@ -127,6 +134,13 @@ class TestDesigns:
 
 
 class TestHugeWeights:
+    def test_they_are_exact_multiplicities(self, quick):
+        rng = np.random.RandomState(0)
+        weight = 2.0 ** rng.randint(48, 52, size=120)
+        once = NASClassifier(**quick).fit(X, y, 2 * weight)
+        twice = NASClassifier(**quick).fit(np.tile(X, (2, 1)), [*y, *y], [*weight] * 2)
+        np.testing.assert_array_equal(once.predict_proba(X), twice.predict_proba(X))
+
     def test_they_are_scaled(self, quick):
         rows, labels = np.repeat(X[:2], 2500, axis=0), np.repeat([0, 1], 2500)
         one, many = (

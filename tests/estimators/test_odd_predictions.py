@@ -119,10 +119,13 @@ def test_a_failed_fit_on_columns_of_another_kind_changes_nothing(quick):
     frame = pd.DataFrame({"flag": X[:, 0] > 0, "size": X[:, 1]})
     model = NASClassifier(**quick).fit(frame, y)
     expected = model.predict_proba(frame)
-    other = pd.DataFrame({"flag": X[:, 0], "size": X[:, 1] > 0})
-    with pytest.raises(ValueError):
-        model.fit(other, y[:-1])
-    np.testing.assert_array_equal(model.predict_proba(frame), expected)
+    for columns in (["flag", "size"], ["a", "b"], ["a", "b", "c"]):
+        other = pd.DataFrame(X[:, : len(columns)], columns=columns)
+        other[columns[1]] = X[:, 1] > 0
+        with pytest.raises(ValueError):
+            model.fit(other, y[:-1])
+        np.testing.assert_array_equal(model.predict_proba(frame), expected)
+        assert model.feature_names_in_.tolist() == ["flag", "size"]
 
 
 @pytest.mark.parametrize("n_rows", [1, 3, 31, 64])

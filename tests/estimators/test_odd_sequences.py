@@ -78,6 +78,36 @@ class TestScale:
         quick |= {"max_epochs": 15}
         assert NASClassifier(CONV, **quick).fit(X + 1e9, y).score(X + 1e9, y) > 0.9
 
+    @pytest.mark.parametrize("kind", [waves, bars])
+    def test_rows_without_weight_change_no_offset(self, kind, quick):
+        X, y = kind()
+        X = X + 1e8
+        expected = NASClassifier(CONV, **quick).fit(X, y).predict_proba(X)
+        more = np.concatenate([X, np.zeros_like(X[:1])])
+        labels, weight = np.append(y, 0), np.append(np.ones(len(y)), 0)
+        clf = NASClassifier(CONV, **quick).fit(more, labels, sample_weight=weight)
+        np.testing.assert_array_equal(clf.predict_proba(X), expected)
+        twice = np.repeat(X, 2, axis=0), np.repeat(y, 2)
+        clf = NASClassifier(CONV, **quick).fit(*twice)
+        double = NASClassifier(CONV, **quick).fit(X, y, np.full(len(y), 2.0))
+        np.testing.assert_array_equal(clf.predict_proba(X), double.predict_proba(X))
+
+    @pytest.mark.parametrize("dtype", [np.int32, np.uint32, np.int64, np.float64])
+    def test_whole_numbers_far_from_zero(self, dtype, quick):
+        X, y = waves()
+        X = (1_700_000_000 + 30 * X).astype(dtype)
+        clf = NASClassifier(CONV, **quick).fit(X, y)
+        assert len(np.unique(clf.encode(X)["image"])) > 50
+        assert abs(clf.encode(X)["image"]).max() <= 60
+
+    def test_whole_pixels_among_others_that_are_far_from_zero(self, quick):
+        rng = np.random.RandomState(0)
+        X = 200 + 0.01 * rng.rand(60, 6, 6)
+        clf = NASClassifier(CONV, **quick).fit(X, np.arange(60) % 2)
+        whole = np.full((1, 6, 6), 200.0)
+        beside = clf.predict_proba(np.concatenate([whole, X]))[:1]
+        np.testing.assert_array_equal(clf.predict_proba(whole), beside)
+
     @pytest.mark.parametrize("space", [CONV, RECURRENT], ids=["macro", "recurrent"])
     def test_extremes_at_prediction_only(self, space, quick):
         X, y = waves()
@@ -135,6 +165,14 @@ def test_an_augmentation_must_give_a_tensor(quick):
     clf = NASClassifier(CONV, augmentation=(lambda x: x.numpy(),), **quick)
     with pytest.raises(ValueError, match="a ndarray of shape"):
         clf.fit(X, y)
+
+
+def test_rows_of_another_length_are_refused_in_lists_too(quick):
+    ids = np.random.RandomState(0).randint(9, size=(40, 10))
+    clf = NASClassifier(CONV, n_tokens=9, **quick).fit(ids, ids[:, 0] > 4)
+    for rows in (ids[:, :7], ids[:, :7].tolist()):
+        with pytest.raises(ValueError, match="expecting 10"):
+            clf.predict(rows)
 
 
 @pytest.mark.parametrize("ids", [[[1, 10**11]], [[2**62, 3]]])

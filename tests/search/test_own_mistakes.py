@@ -188,9 +188,34 @@ class NoSupernet(TabularSpace):
         return None
 
 
+class NoDefault(TabularSpace):
+    def default_architecture(self):
+        return None
+
+
+class StrangeDefault(TabularSpace):
+    def default_architecture(self):
+        default = super().default_architecture()
+        return Architecture("tabular", {**default, "width_1": 77})
+
+
+class NoFinalSpace(TabularSpace):
+    def final_space(self):
+        return None
+
+
+class OtherFinalSpace(TabularSpace):
+    def final_space(self):
+        return TabularSpace(depths=(1,))
+
+
 @pytest.mark.parametrize(
     ("space", "message"),
     [
+        (NoDefault(), "NoDefault.default_architecture must give"),
+        (StrangeDefault(), "StrangeDefault.default_architecture.*width_1=77"),
+        (NoFinalSpace(), "NoFinalSpace.final_space must give"),
+        (OtherFinalSpace(), "OtherFinalSpace.final_space must give"),
         (OtherName(), "OtherName.decisions must give"),
         (NoDecisions(), "NoDecisions.decisions must give"),
         (NoModule(), "NoModule.network must give"),
@@ -198,7 +223,7 @@ class NoSupernet(TabularSpace):
     ],
 )
 def test_what_a_space_gives_wrongly_is_told_of(space, message, quicker):
-    with pytest.raises(TypeError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         NASClassifier(space, **quicker).fit(X, y)
 
 

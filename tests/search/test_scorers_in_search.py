@@ -1,12 +1,14 @@
 """Scorers as rewards, on data that batches of rewards do not show whole."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
-from sklearn.metrics import get_scorer, make_scorer
+from sklearn.metrics import accuracy_score, get_scorer, make_scorer
+from skorch.callbacks import Callback
 
 from sknas import NASClassifier, NASRegressor
-from sknas.search import ClassifierReward
+from sknas.search import ClassifierReward, RegressorReward
 
 X = np.random.RandomState(0).normal(size=(700, 3))
 rare = (X[:, 0] > np.sort(X[:, 0])[-21]).astype(int)  # 20 of 700
@@ -22,10 +24,65 @@ def test_a_rare_class(quick, scoring):
     assert np.isfinite(model.search_results_["shared_score"]).all()
 
 
+@pytest.mark.filterwarnings("ignore:The scorer could not judge")
 def test_a_metric_that_some_predictions_are_not_for(quick):
     y = np.exp(3 * X[:, 0])
     model = NASRegressor(**quick, scoring="neg_mean_gamma_deviance").fit(X, y)
     assert len(model.search_results_["shared_score"]) > 1
+
+
+def test_only_the_network_that_a_metric_is_not_for_gets_no_number():
+    reward = RegressorReward(get_scorer("neg_mean_squared_log_error"), np.ravel)
+    outputs = torch.tensor([[[1.0], [2.0]], [[-5.0], [2.0]], [[1.0], [3.0]]])
+    rewards = reward(outputs, torch.tensor([[1.0], [2.0]]), torch.ones(2))
+    assert np.isnan(rewards).tolist() == [False, True, False]
+
+
+def test_candidates_that_a_scorer_cannot_judge_are_told_of(quick):
+    calls = []
+
+    def scorer(estimator, X, y):
+        calls.append(1)
+        if len(calls) > 1:
+            raise ValueError("it is full moon")
+        return 1.0
+
+    with pytest.warns(UserWarning, match="could not judge 3 of 3.*full moon"):
+        NASClassifier(**quick, scoring=scorer).fit(X, rare)
+
+
+def test_scorers_of_answers_that_differ(quick):
+    def scorer(estimator, X, y):
+        ranks = pd.qcut(estimator.predict_proba(X)[:, 1], 4, labels=False)
+        return float(np.corrcoef(ranks, y)[0, 1])
+
+    model = NASClassifier(**quick, scoring=scorer).fit(X, X[:, 0] > 0)
+    assert np.isfinite(model.search_results_["shared_score"]).all()
+
+
+@pytest.mark.parametrize(
+    "scoring",
+    [
+        accuracy_score,
+        lambda estimator, X, y: {"accuracy": 1.0},
+        lambda estimator, X: 1.0,
+        lambda estimator, X, y: np.ones(2),
+        lambda estimator, X, y: "0.5",
+        lambda estimator, X, y: None,
+        max,
+        dict,
+    ],
+)
+def test_what_is_no_scorer_is_told_before_anything_is_trained(quick, scoring):
+    class NothingIsTrained(Callback):
+        def on_train_begin(self, net, **kwargs):
+            raise AssertionError("a training began")
+
+    model = NASClassifier(**quick, scoring=scoring, callbacks=[NothingIsTrained()])
+    with pytest.raises((TypeError, ValueError)) as raised:
+        model.fit(X, rare)
+    told = [str(raised.value), *getattr(raised.value, "__notes__", [])]
+    assert any("'scoring' parameter of NASClassifier" in text for text in told)
 
 
 @pytest.mark.parametrize("scoring", ["rand_score", make_scorer(lambda y, p: 1.0)])
