@@ -13,11 +13,9 @@ from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from sknas.estimators._checkpoint import Checkpoint
+from sknas.estimators._defaults import resolve_augmentation
 from sknas.estimators._kinds import ENCODERS, Rows, data_kind, read_rows
-from sknas.estimators._parameters import (
-    check_parameters,
-    resolve_augmentation,
-)
+from sknas.estimators._parameters import check_parameters
 from sknas.estimators._reader_sources import reader_source
 from sknas.estimators._rows import common_rows, held_back_shares, merge_rows, row_keys
 from sknas.estimators._run import FitData
@@ -191,6 +189,7 @@ class BaseNAS(SearchingEstimator):
                 self._strata(target), copies, is_common, self._n_parts(), rng
             ),
         )
+        del rows  # the networks read the tensors
         return self._complete(
             plan,
             spec=spec,

@@ -16,9 +16,7 @@ from torch import nn
 from sknas.architecture import Architecture
 from sknas.estimators._checkpoint import Checkpoint
 from sknas.estimators._language_ensemble import LanguageEnsemble
-from sknas.estimators._parameters import (
-    check_parameters,
-)
+from sknas.estimators._parameters import check_parameters
 from sknas.estimators._searching import SearchingEstimator
 from sknas.estimators._sklearn_callbacks import with_callbacks
 from sknas.estimators._source import ReaderSource, language_model_class

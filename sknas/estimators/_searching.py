@@ -16,7 +16,7 @@ from torch import nn
 
 from sknas.architecture import Architecture
 from sknas.estimators._checkpoint import Checkpoint
-from sknas.estimators._parameters import (
+from sknas.estimators._defaults import (
     DEFAULT_PATIENCE,
     N_CANDIDATES,
     checked_decisions,
