@@ -38,6 +38,12 @@ class InterruptNow(Callback):
             os.kill(os.getpid(), signal.SIGINT)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def first_fit():
+    """The first optimizer of a process lets torch import more of itself, for seconds."""
+    NASClassifier(search_epochs=1, max_epochs=1, n_candidates=1).fit(X, y)
+
+
 @pytest.fixture
 def endless():
     """A classifier that never ends by itself, nor takes more than a minute."""
