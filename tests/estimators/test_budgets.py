@@ -40,7 +40,7 @@ class InterruptNow(Callback):
 
 @pytest.fixture(scope="module", autouse=True)
 def first_fit():
-    """The first optimizer of a process lets torch import more of itself, for seconds."""
+    """Let torch import the rest of itself, as it does with a first optimizer."""
     NASClassifier(search_epochs=1, max_epochs=1, n_candidates=1).fit(X, y)
 
 
