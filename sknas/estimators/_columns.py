@@ -113,7 +113,8 @@ def _frame(X) -> nw.DataFrame:
     try:
         return nw.from_native(X, eager_only=True)
     except nw.exceptions.DuplicateError as error:
-        names = [str(name) for name in X.columns]
+        # of pyarrow, "columns" are the arrays
+        names = [str(name) for name in getattr(X, "column_names", X.columns)]
         twice = sorted({name for name in names if names.count(name) > 1})
         raise ValueError(
             f"X has several columns of the same name, {twice}: rename them."

@@ -47,7 +47,7 @@ n_steps * n_features)
     name = type(estimator).__name__
     shape = None if fitted is None else fitted.shape
     try:
-        X = one_array(X) if np.ndim(X) == 1 or not hasattr(X, "shape") else X
+        X = X if getattr(X, "ndim", 1) > 1 else one_array(X)
     except ValueError as error:
         raise ValueError(
             "X holds series of different lengths, or with different numbers of "

@@ -56,6 +56,13 @@ def test_tables_of_arrow(quick):
     np.testing.assert_array_equal(clf.predict_proba(table), expected)
 
 
+def test_columns_of_the_same_name_in_a_table_of_arrow_are_told(quick):
+    pa = pytest.importorskip("pyarrow")
+    twice = pa.Table.from_arrays([pa.array(X[:, 0])] * 2, names=["a", "a"])
+    with pytest.raises(ValueError, match=r"columns of the same name, \['a'\]"):
+        NASClassifier(**quick).fit(twice, y)
+
+
 @pytest.mark.parametrize("when", ["fit", "predict"])
 def test_columns_of_the_same_name_are_told(quick, when):
     twice = pd.DataFrame(X, columns=["a", "a", "b"])
