@@ -43,19 +43,19 @@ def elsewhere(tmp_path, monkeypatch):
     pyplot.close("all")
 
 
-def test_code_of_the_readme_runs(elsewhere, capsys):
+def test_code_of_the_readme_runs(elsewhere, small_budgets, capsys):
     namespace = run_blocks(ROOT / "README.md")
-    assert namespace["clf"].score(namespace["X_test"], namespace["y_test"]) > 0.9
+    assert namespace["clf"].score(namespace["X_test"], namespace["y_test"]) > 0.7
     assert namespace["again"].architectures_[0] == namespace["clf"].architecture_
     assert "n_layers" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_code_of_the_pages_runs(page, elsewhere):
+def test_code_of_the_pages_runs(page, elsewhere, small_budgets):
     assert run_blocks(page)
 
 
-def test_what_the_page_on_export_writes_is_the_network(elsewhere):
+def test_what_the_page_on_export_writes_is_the_network(elsewhere, small_budgets):
     values = run_blocks(EXPORT)
     expected = values["clf"].predict_proba(values["X"])
     assert abs(values["probability"].numpy() - expected).max() < 1e-6

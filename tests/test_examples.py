@@ -1,7 +1,6 @@
 """Examples run, and what they define fits in wherever sknas's own would."""
 
 import copy
-import functools
 import runpy
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 
-from sknas import NASClassifier, NASLanguageModel, NASRegressor, TabularSpace
+from sknas import NASClassifier, TabularSpace
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 QUICK = {
@@ -105,22 +104,6 @@ def test_quantiles_cover_most_of_what_they_should(capsys, pyplot):
     assert 65 < float(printed.split("in the band")[1].split("%")[0]) < 92
     [figure] = map(pyplot.figure, pyplot.get_fignums())
     assert [axes.get_title() for axes in figure.axes][0] == "Means"
-
-
-@pytest.fixture
-def small_budgets(monkeypatch):
-    """Let the estimators do nothing well, but soon."""
-
-    def soon(fit):
-        @functools.wraps(fit)
-        def quick_fit(self, *args, **kwargs):
-            self.set_params(search_epochs=2, n_candidates=3, max_epochs=2)
-            return fit(self, *args, **kwargs)
-
-        return quick_fit
-
-    for estimator in (NASClassifier, NASRegressor, NASLanguageModel):
-        monkeypatch.setattr(estimator, "fit", soon(estimator.fit))
 
 
 # the documentation's build runs them with the budgets that they have
