@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-
 from torch import nn
 
 from sknas.architecture import Architecture
 from sknas.decisions import Decision, Decisions
 from sknas.modules import CellDesign, loose_ends
 from sknas.spaces._base import DataSpec, SearchSpace
+from sknas.spaces._dag import read_dag, write_dag
 from sknas.spaces._fixed_arc import FixedArcMixin
 from sknas.spaces._graph import Graph, Node
 from sknas.spaces._recurrent_network import (
@@ -31,7 +30,6 @@ ACTIVATIONS = {
     "paper": ("tanh", "relu", "identity", "sigmoid"),
     "corrected": ("tanh", "relu", "sigmoid", "identity"),
 }
-DAG_NAMES = {"ReLU": "relu"}  # ENAS-pytorch's, where they differ
 LONGEST = 64  # steps that the stem leaves, where stem_stride is "auto"
 HIDDEN_SIZES = {"series": 64, "text": 64, "language": 128}
 
@@ -303,37 +301,14 @@ class RecurrentSpace(FixedArcMixin, SearchSpace):
         ValueError
             If the text is no such graph, or is not one of this space.
         """
-        choices = {}
-        try:
-            for source, targets in json.loads(text).items():
-                for target, name in targets:
-                    if name in ("avg", "h[t]") or int(source) < -1:
-                        continue
-                    k = int(target) + 1
-                    if k in choices or (source == "-1") != (k == 1):
-                        raise ValueError(f"node {target} comes after node {source}")
-                    previous = None if k == 1 else int(source) + 1
-                    choices[k] = previous, DAG_NAMES.get(name, name)
-        except (AttributeError, TypeError, ValueError) as error:
-            raise ValueError(
-                "dag must be the JSON of a cell as ENAS-pytorch writes it: for each "
-                f"node, a list of [next node, activation]. It is not: {error}"
-            ) from error
-        if sorted(choices) != list(range(1, self.n_nodes + 1)):
-            raise ValueError(
-                f"the dag has {len(choices)} nodes, but the space has n_nodes="
-                f"{self.n_nodes}: give it as many."
-            )
-        options = {}
-        for k, (previous, activation) in sorted(choices.items()):
-            options |= {f"previous_{k}": previous, f"activation_{k}": activation}
+        options = read_dag(text, self.n_nodes)
         decisions = self.decisions()
-        names = {decision.name for decision in decisions}
         if self.variant == "corrected" and options["activation_1"] != "tanh":
             raise ValueError(
                 f"the dag's first node is {options['activation_1']!r}, but where "
                 'variant is "corrected" it is always "tanh".'
             )
+        names = {decision.name for decision in decisions}
         architecture = Architecture(
             self.name, {name: o for name, o in options.items() if name in names}
         )
@@ -354,18 +329,7 @@ class RecurrentSpace(FixedArcMixin, SearchSpace):
             What :meth:`read_dag` reads.
         """
         self.decisions().check(architecture)
-        design = self.design(architecture)
-        names = {own: theirs for theirs, own in DAG_NAMES.items()}
-        first, *others = (names.get(a, a) for a in design.activations)
-        dag: dict[str, list] = {"-1": [[0, first]], "-2": [[0, first]]}
-        for k, (previous, name) in enumerate(
-            zip(design.previous, others, strict=True), start=1
-        ):
-            dag.setdefault(str(previous - 1), []).append([k, name])
-        for k in loose_ends(design.previous):
-            dag[str(k - 1)] = [[self.n_nodes, "avg"]]
-        dag[str(self.n_nodes)] = [[self.n_nodes + 1, "h[t]"]]
-        return json.dumps(dag)
+        return write_dag(self.design(architecture))
 
     def describe(self, architecture: Architecture) -> str:
         """Say in words what an architecture is."""
