@@ -15,6 +15,7 @@ from sknas.spaces import DataSpec
 FIT_VALUES = 2_000_000  # pixels that means and spreads are taken from
 CHANNELS = (1, 3, 4)  # numbers of channels that images in files have
 MANY_CHANNELS = 4
+WILD = 10  # times the range of 98 % of the values: so far beyond it nothing counts
 FAR = 1e3  # times its range from zero, where float32 begins to miss what differs
 
 
@@ -194,7 +195,8 @@ class ImageEncoder:
         (n_channels, height, width), or (n_features, n_steps).
 
     mean, scale : ndarray of shape (n_channels,) or None
-        Mean and standard deviation of each channel, once the offset is taken off.
+        Mean and standard deviation of each channel, once the offset is taken off and
+        wild values are drawn in.
 
     offset : ndarray of shape (n_channels,) or None
         What is taken off each channel, if one is too far from zero for float32.
@@ -237,6 +239,8 @@ class ImageEncoder:
                 self.offset = _offset(sample, axes)
                 if self.offset is not None:
                     sample -= self._offset_column()
+            if pixels.dtype != np.uint8:
+                _tame(sample, axes)
             mean, spread = np.nanmean(sample, axis=axes), np.nanstd(sample, axis=axes)
         self.mean = np.nan_to_num(mean, nan=0.0)
         self.scale = np.where(spread > 0, spread, 1.0)
@@ -276,6 +280,14 @@ class ImageEncoder:
     def from_state(cls, state: dict[str, object]) -> ImageEncoder:
         """Build an encoder from what :meth:`to_state` gave."""
         return cls(**{**state, "shape": tuple(state["shape"])})
+
+
+def _tame(sample: np.ndarray, axes: tuple[int, ...]) -> None:
+    """Draw in values, such as a sensor's faults, that would take all the spread."""
+    low, high = np.nanquantile(sample, [0.01, 0.99], axis=axes, keepdims=True)
+    with np.errstate(over="ignore"):
+        reach = np.where(high > low, WILD * (high - low), np.inf)
+        np.clip(sample, low - reach, high + reach, out=sample)
 
 
 def _is_wide(dtype: np.dtype) -> bool:

@@ -92,6 +92,16 @@ class TestScale:
         double = NASClassifier(CONV, **quick).fit(X, y, np.full(len(y), 2.0))
         np.testing.assert_array_equal(clf.predict_proba(X), double.predict_proba(X))
 
+    @pytest.mark.parametrize("kind", [waves, bars])
+    def test_wild_values_leave_the_others_their_spread(self, kind, quick):
+        X, y = kind()
+        wild = X.copy()
+        wild.reshape(len(X), -1)[::9, 3] = 1e12
+        quick |= {"max_epochs": 15}
+        clf = NASClassifier(CONV, **quick).fit(wild, y)
+        assert clf.score(X, y) > 0.9
+        assert clf.score(wild, y) > 0.8
+
     @pytest.mark.parametrize("dtype", [np.int32, np.uint32, np.int64, np.float64])
     def test_whole_numbers_far_from_zero(self, dtype, quick):
         X, y = waves()
