@@ -17,7 +17,13 @@ from sknas.estimators._defaults import resolve_augmentation
 from sknas.estimators._kinds import ENCODERS, Rows, data_kind, read_rows
 from sknas.estimators._parameters import check_parameters
 from sknas.estimators._reader_sources import reader_source
-from sknas.estimators._rows import common_rows, held_back_shares, merge_rows, row_keys
+from sknas.estimators._rows import (
+    common_rows,
+    held_back_shares,
+    merge_rows,
+    rounds_of,
+    row_keys,
+)
 from sknas.estimators._run import FitData
 from sknas.estimators._searching import SearchingEstimator
 from sknas.estimators._sequences import rows_by_length
@@ -184,6 +190,7 @@ class BaseNAS(SearchingEstimator):
                 {n: torch.from_numpy(a) for n, a in encoder.transform(rows).items()},
                 torch.from_numpy(target),
                 torch.from_numpy(weight.astype(np.float32)),
+                rounds=rounds_of(copies),
             ).to(plan.device),
             held_back_shares(
                 self._strata(target), copies, is_common, self._n_parts(), rng

@@ -75,7 +75,9 @@ class FitData:
         rest = 1 - held
         if not rest.any():  # too few rows to hold any back
             rest = held
-        return self._take(rest), self._take(held)
+        train = self._take(rest)
+        train.rounds = self.table.rounds
+        return train, self._take(held)
 
     def _take(self, share: np.ndarray) -> TensorTable:
         """Take a share of each row's weight, and the rows of which any is left."""

@@ -37,6 +37,7 @@ from sknas.spaces import DataSpec, SearchSpace
 from sknas.training import (
     Augmentation,
     Progress,
+    BatchIterator,
     ProgressBars,
     Recipe,
     TensorTable,
@@ -214,7 +215,7 @@ class SearchingEstimator(
         run.check_network(first)
         if given is None:
             train, valid = run.data.split(0)
-            n_steps = -(-len(train) // run.recipe.batch_size)
+            n_steps = len(BatchIterator(train, run.recipe.batch_size))
             auto = self.n_candidates == "auto"
             reward = self._reward(run.attributes)
             self._check_reward(reward, valid, run.spec)
@@ -232,10 +233,9 @@ class SearchingEstimator(
     def _recipe(self, data: HeldBackData, spec: DataSpec, device: str) -> Recipe:
         """Settle how networks are trained on these data."""
         train = data.split(0)[0]
-        n_rows = len(train)
         batch_size = train.batch_rows
         if batch_size is None:
-            batch_size = resolve_batch_size(self.batch_size, spec.kind, n_rows)
+            batch_size = resolve_batch_size(self.batch_size, spec.kind, len(train))
         patience = self.n_iter_no_change
         if patience == "auto":
             patience = DEFAULT_PATIENCE[spec.kind]
@@ -245,7 +245,7 @@ class SearchingEstimator(
                 self.max_epochs,
                 spec,
                 "training",
-                -(-n_rows // batch_size),
+                len(BatchIterator(train, batch_size)),
             ),
             batch_size=batch_size,
             lr=self.lr,

@@ -34,6 +34,10 @@ class TensorTable(Dataset):
     batch_rows : int or None, default=None
         Of rows whose order counts, the number of rows of each batch, which then is not
         drawn at random. None: batches of any rows will do.
+
+    rounds : int, default=1
+        How often an epoch goes through the rows: more than once where each stands for
+        several that were equal.
     """
 
     def __init__(
@@ -43,12 +47,14 @@ class TensorTable(Dataset):
         weight: Tensor,
         rows: Tensor | None = None,
         batch_rows: int | None = None,
+        rounds: int = 1,
     ) -> None:
         self.inputs = inputs
         self.target = target
         self.weight = weight
         self.rows = rows
         self.batch_rows = batch_rows
+        self.rounds = rounds
 
     def __len__(self) -> int:
         return len(self.target)
@@ -59,14 +65,19 @@ class TensorTable(Dataset):
         return inputs, (self.target[index], self.weight[index])
 
     def subset(self, index: Tensor) -> TensorTable:
-        """Take the rows of an index, in its order; the inputs are not copied."""
+        """Take the rows of an index, in its order; the inputs are not copied.
+
+        Of these, an epoch has one round.
+        """
         index = index.to(self.target.device)
         rows = index if self.rows is None else self.rows[index]
         return TensorTable(self.inputs, self.target[index], self.weight[index], rows)
 
     def reweighted(self, weight: Tensor) -> TensorTable:
         """Give the same rows other weights."""
-        return TensorTable(self.inputs, self.target, weight, self.rows, self.batch_rows)
+        return TensorTable(
+            self.inputs, self.target, weight, self.rows, self.batch_rows, self.rounds
+        )
 
     def to(self, device: str) -> TensorTable:
         """Move all tensors to a device."""
@@ -78,6 +89,7 @@ class TensorTable(Dataset):
             self.weight.to(device),
             rows,
             self.batch_rows,
+            self.rounds,
         )
 
 
@@ -100,7 +112,7 @@ class BatchIterator:
 
     n_batches : int or None, default=None
         Batches in a pass; where the rows do not suffice, they are gone through
-        again. None: as many as the rows fill.
+        again. None: as many as the rows fill, in all rounds that the data set has.
 
     augmentation : callable or None, default=None
         Changes the inputs of a batch at random.
@@ -118,6 +130,7 @@ class BatchIterator:
         self.augmentation = augmentation
         # skorch makes datasets of its own, whose order does not count
         batch_rows = getattr(dataset, "batch_rows", None)
+        self.rounds = getattr(dataset, "rounds", 1)
         self.batch_size = batch_rows or batch_size
         self.shuffle = shuffle and batch_rows is None
         self.n_batches = n_batches
@@ -125,7 +138,7 @@ class BatchIterator:
     def __len__(self) -> int:
         if self.n_batches is not None:
             return self.n_batches
-        return -(-len(self.dataset) // self.batch_size)
+        return self.rounds * -(-len(self.dataset) // self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
         n_rows, size = len(self.dataset), self.batch_size

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from small_tables import learnable
 
-from sknas import NASClassifier, NASRegressor
+from sknas import NASClassifier, NASRegressor, TabularSpace
 
 X, y = learnable(120)
 
@@ -108,6 +108,9 @@ def test_missing_labels_are_told(quick, labels):
         NASClassifier(**quick).fit(X, labels)
 
 
+DEFAULT = TabularSpace().default_architecture()
+
+
 class TestDesigns:
     """Tables of a few rows, each many times."""
 
@@ -125,6 +128,19 @@ class TestDesigns:
         clf = NASClassifier(search_epochs=2, n_candidates=1, random_state=0)
         probability = clf.fit(rows, labels).predict_proba([[0.0], [1.0]])[:, 1]
         np.testing.assert_allclose(probability, [0.25, 0.75], atol=0.05)
+
+    def test_shares_of_two_columns(self):
+        rng = np.random.RandomState(0)
+        cells = np.stack(np.meshgrid(range(4), range(3)), axis=-1).reshape(-1, 2)
+        shares = rng.permutation(np.linspace(0.04, 0.96, 12))
+        rows = rng.permutation(np.repeat(np.arange(12), [30, 300] * 6))
+        labels = rng.rand(len(rows)) < shares[rows]
+        few = {"ensemble_size": 2, "max_epochs": 50, "random_state": 0}
+        clf = NASClassifier(architecture=DEFAULT, **few).fit(cells[rows], labels)
+        seen = np.bincount(rows, labels) / np.bincount(rows)
+        error = abs(clf.predict_proba(cells)[:, 1] - seen)
+        assert error[1::2].max() < 0.08  # of those that came 300 times
+        assert error.mean() < 0.08
 
     def test_numbers_of_categories(self):
         frame = pl.DataFrame({"s": np.repeat(["a", "b", "c"], 200)})

@@ -56,6 +56,18 @@ class TestBatchIterator:
         batches = [rows_of(batch) for batch in BatchIterator(numbered, 4)]
         assert batches == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
 
+    def test_an_epoch_has_all_rounds_of_a_table(self, numbered):
+        numbered.rounds = 3
+        for table in (numbered, numbered.reweighted(numbered.weight).to("cpu")):
+            iterator = BatchIterator(table, 4, shuffle=True)
+            batches = [rows_of(batch) for batch in iterator]
+            assert [len(batch) for batch in batches] == [4, 4, 2] * 3
+            for i in range(3):
+                rows = sum(batches[3 * i : 3 * i + 3], [])
+                assert sorted(rows) == list(range(10))
+            assert batches[:3] != batches[3:6]
+        assert len(BatchIterator(numbered.subset(torch.arange(5)), 4)) == 2
+
     def test_each_pass_draws_another_order(self, numbered):
         iterator = BatchIterator(numbered, 10, shuffle=True)
         with private_random_state(0):
