@@ -194,12 +194,13 @@ class FitRun:
 
         Gives as many as were trained, at least in part, before Ctrl-C came.
         """
+        stops_early = self.recipe.n_iter_no_change is not None
+        cools_down = stops_early and self.recipe.cooldown
         trained = train_ensemble(
             [partial(self.space.network, a, self.spec) for a in architectures],
-            self.data.split
-            if self.recipe.n_iter_no_change is not None
-            else self.data.everything,
+            self.data.split if stops_early else self.data.everything,
             self.recipe,
+            everything=(lambda i: self.data.everything(i)[0]) if cools_down else None,
             random_state=self.training_state,
             progress=self.progress,
             fitted=lambda networks: self.fitted(

@@ -17,6 +17,7 @@ from torch import nn
 from sknas.architecture import Architecture
 from sknas.estimators._checkpoint import Checkpoint
 from sknas.estimators._defaults import (
+    COOLDOWN,
     DEFAULT_PATIENCE,
     N_CANDIDATES,
     checked_decisions,
@@ -36,6 +37,7 @@ from sknas.search import SearchResult, SearchStrategy
 from sknas.spaces import DataSpec, SearchSpace
 from sknas.training import (
     Augmentation,
+    BatchIterator,
     Progress,
     BatchIterator,
     ProgressBars,
@@ -256,6 +258,7 @@ class SearchingEstimator(
             lr_schedule=self.lr_schedule,
             max_gradient_norm=self.max_gradient_norm,
             augmentation=self._augmentation(spec),
+            cooldown=COOLDOWN[spec.kind],
         )
 
     # What was found, for pictures and exports.

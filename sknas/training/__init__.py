@@ -18,6 +18,7 @@ from sknas.training._net import (
     TrainingNet,
     optimizer_arguments,
 )
+from sknas.training._predict import predict_logits
 from sknas.training._progress import (
     Listener,
     Progress,
@@ -32,16 +33,13 @@ from sknas.training._schedule import (
     TimeBudget,
     schedule_shape,
 )
-from sknas.training._train import (
-    Recipe,
-    TrainedNetwork,
+from sknas.training._tasks import run_tasks
+from sknas.training._train import Recipe, TrainedNetwork, train_network
+from sknas.training._weights import (
     Weights,
     count_parameters,
     load_weights,
     network_weights,
-    predict_logits,
-    run_tasks,
-    train_network,
 )
 
 __all__ = [

@@ -12,15 +12,9 @@ from torch import nn
 from sknas.training._data import BatchIterator, TensorTable
 from sknas.training._progress import Progress
 from sknas.training._schedule import TimeBudget
-from sknas.training._train import (
-    Recipe,
-    TrainedNetwork,
-    Weights,
-    load_weights,
-    n_workers,
-    run_tasks,
-    train_network,
-)
+from sknas.training._tasks import n_workers, run_tasks
+from sknas.training._train import Recipe, TrainedNetwork, train_network
+from sknas.training._weights import Weights, load_weights
 
 LEAST_EPOCHS = 10  # of a network, at the cost of those that would follow
 LEAST_LOSS = 0.3  # of the mean loss, added to each: held-back parts are small
@@ -57,6 +51,7 @@ def train_ensemble(
     random_state: np.random.RandomState,
     progress: Progress,
     fitted: Callable[[list[nn.Module]], dict],
+    everything: Callable[[int], TensorTable] | None = None,
     weights: list[Weights] | None = None,
     callbacks: list = (),
     n_jobs: int | None = None,
@@ -83,6 +78,9 @@ def train_ensemble(
 
     fitted : callable
         Gives the attributes of an estimator that predicts with the given networks.
+
+    everything : callable or None, default=None
+        Gives all rows, for a cooldown, from a network's number; None: there is none.
 
     weights : list of dict or None, default=None
         Weights to start from.
@@ -129,6 +127,7 @@ def train_ensemble(
             valid,
             recipe,
             seeds[i],
+            everything=everything and everything(i),
             weights=weights[i] if weights is not None else None,
             callbacks=callbacks,
             budget=budget(i, n_steps),
@@ -153,7 +152,10 @@ def train_ensemble(
             keep(i, trained)
     else:
         for i in range(n_members):
-            progress.begin("network", recipe.max_epochs)
+            n_epochs = recipe.max_epochs
+            if everything is not None:
+                n_epochs += round(recipe.cooldown * n_epochs)
+            progress.begin("network", n_epochs)
             trained = task(
                 i, progress=progress, fitted=lambda net: fitted([*done, net.module_])
             )()

@@ -3,34 +3,27 @@
 from __future__ import annotations
 
 import time
-import warnings
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-import torch
-from joblib import effective_n_jobs
-from joblib.parallel import get_active_backend
-from sklearn.utils.parallel import Parallel, delayed
 from skorch.callbacks import EarlyStopping, GradientNormClipping
 from skorch.dataset import Dataset
 from skorch.helper import predefined_split
 from skorch.utils import noop
-from torch import Tensor, nn
+from torch import nn
 
 from sknas.training._augmentation import Augmentation
 from sknas.training._data import BatchIterator, TensorTable
 from sknas.training._isolation import private_random_state, single_thread
 from sknas.training._net import TrainingNet, optimizer_arguments
-from sknas.training._progress import Progress, ReportEpochs, interruptible
+from sknas.training._predict import prediction_rows
+from sknas.training._progress import Progress, ReportEpochs
 from sknas.training._schedule import Schedule, TimeBudget, schedule_shape
+from sknas.training._weights import Weights, load_weights, network_weights
 
-Weights = dict[str, np.ndarray]
-
-PREDICTION_ROWS = 2048  # in one pass without gradients
-PREDICTION_VALUES = 2**19  # of images and sequences, in one pass
-TOKEN_VALUES = 32  # that each token becomes, roughly
-ROW_BLOCK = 32  # a pass has a multiple of these, so that products sum in one order
+LEAST_EPOCHS = 2  # of a cooldown
+LEAST_FACTOR = 0.1  # of the learning rate, where it begins
 
 
 @dataclass(frozen=True)
@@ -59,6 +52,10 @@ class Recipe:
 
     augmentation : Augmentation or None, default=None
         What changes the rows of each step at random.
+
+    cooldown : float, default=0.0
+        For how long the best epoch's network is trained on with all rows, as a share
+        of the epochs that led to it.
     """
 
     criterion: nn.Module
@@ -72,6 +69,11 @@ class Recipe:
     lr_schedule: str = "sqrt"
     max_gradient_norm: float | None = None
     augmentation: Augmentation | None = None
+    cooldown: float = 0.0
+
+    def shape(self) -> Callable[[float], float]:
+        """Give the learning rate's factor, by the share of the training done."""
+        return schedule_shape(self.lr_schedule, self.max_epochs)
 
     def clipping(self) -> list[GradientNormClipping]:
         """Give the callbacks that clip gradients, if any."""
@@ -99,18 +101,15 @@ class TrainedNetwork:
 class StopEarly(EarlyStopping):
     """skorch's, for a training that may be over before it has begun."""
 
+    @property
+    def has_stopped(self) -> bool:
+        """Whether it was this callback that ended the training."""
+        return self.misses_ == self.patience
+
     def on_train_end(self, net, **kwargs) -> None:
         """Load the weights of the best epoch, if there was any."""
         if net.history:
             super().on_train_end(net, **kwargs)
-
-
-def network_weights(network: nn.Module) -> Weights:
-    """Copy a network's parameters and buffers into arrays."""
-    return {
-        name: tensor.detach().cpu().numpy().copy()
-        for name, tensor in network.state_dict().items()
-    }
 
 
 def train_network(
@@ -120,6 +119,7 @@ def train_network(
     recipe: Recipe,
     seed: int,
     *,
+    everything: TensorTable | None = None,
     weights: Weights | None = None,
     first_epoch: int = 0,
     n_epochs: int | None = None,
@@ -143,6 +143,11 @@ def train_network(
 
     seed : int
         Seed of first weights, batches and dropout.
+
+    everything : TensorTable or None, default=None
+        All rows, for a cooldown: where the training comes to its end by itself, the
+        network of the best epoch is trained on with them, while the learning rate
+        falls to zero. None: there is none.
 
     weights : dict of str to ndarray or None, default=None
         Weights to start from.
@@ -168,203 +173,143 @@ def train_network(
     Returns
     -------
     trained : TrainedNetwork
-        The weights of the best epoch, and what led there.
+        The weights of the best epoch, or what the cooldown made of them, and what led
+        there.
     """
     started = time.monotonic()
     n_steps = len(BatchIterator(train, recipe.batch_size))
     if valid is not None:
         weight = valid.weight / valid.weight.mean()
         valid = valid.reweighted(weight)
-    own_callbacks = [
-        Schedule(
-            recipe.max_epochs * n_steps,
-            first_epoch * n_steps,
-            budget,
-            is_whole=n_epochs is None,
-            shape=schedule_shape(recipe.lr_schedule, recipe.max_epochs),
-        ),
-        *recipe.clipping(),
-    ]
-    if valid is not None:
-        own_callbacks.append(
-            StopEarly(
-                patience=recipe.n_iter_no_change or recipe.max_epochs + 1,
-                threshold=0.0,
-                load_best=True,
-                sink=noop,
-            )
-        )
+    schedule = Schedule(
+        recipe.max_epochs * n_steps,
+        first_epoch * n_steps,
+        budget,
+        is_whole=n_epochs is None,
+        shape=recipe.shape(),
+    )
+    stop_early = StopEarly(
+        patience=recipe.n_iter_no_change or recipe.max_epochs + 1,
+        threshold=0.0,
+        load_best=True,
+        sink=noop,
+    )
     if progress is not None:
-        own_callbacks.append(ReportEpochs(progress, fitted))
+        callbacks = [ReportEpochs(progress, fitted), *callbacks]
     with private_random_state(seed, recipe.device), single_thread(recipe.device):
         network = build()
         if weights is not None:
             load_weights(network, weights)
-        net = TrainingNet(
+        net = _make_net(
             network,
-            recipe.criterion,
-            lr=recipe.lr,
-            max_epochs=recipe.max_epochs - first_epoch
-            if n_epochs is None
-            else n_epochs,
-            batch_size=recipe.batch_size,
-            iterator_train=BatchIterator,
-            iterator_train__shuffle=True,
-            iterator_train__augmentation=recipe.augmentation,
-            iterator_valid=BatchIterator,
+            recipe,
+            recipe.lr,
+            recipe.max_epochs - first_epoch if n_epochs is None else n_epochs,
+            [
+                schedule,
+                *recipe.clipping(),
+                *([] if valid is None else [stop_early]),
+                *callbacks,
+            ],
             iterator_valid__batch_size=prediction_rows(train.inputs),
-            dataset=Dataset,
             train_split=None if valid is None else predefined_split(valid),
-            callbacks=[*own_callbacks, *callbacks],
-            callbacks__print_log=None,
-            verbose=0,
-            device=recipe.device,
-            **optimizer_arguments(recipe.optimizer, recipe.weight_decay),
         )
         net.fit(train)
-    history = [{k: v for k, v in row.items() if k != "batches"} for row in net.history]
+        is_over = stop_early.has_stopped or len(net.history) == net.max_epochs
+        cooled = None
+        if everything is not None and is_over:
+            seconds = time.monotonic() - started
+            cooled = _cool_down(net, recipe, everything, callbacks, budget, seconds)
+    nets = [net] if cooled is None else [net, cooled]
+    history = [
+        {k: v for k, v in row.items() if k != "batches"} | {"epoch": epoch}
+        for epoch, row in enumerate((row for n in nets for row in n.history), start=1)
+    ]
     losses = [row["valid_loss"] for row in history if "valid_loss" in row]
     score = max((-x for x in losses if np.isfinite(x)), default=-np.inf)
     return TrainedNetwork(
-        weights=network_weights(net.module_),
+        weights=network_weights(network),
         history=history,
         score=score if losses else float("nan"),
-        n_epochs=len(net.history),
+        n_epochs=len(history),
         seconds=time.monotonic() - started,
         # Ctrl-C while a callback ran ends the net as the callback itself would
-        interrupted=net.interrupted_ or (progress is not None and progress.stopped),
-        n_rolled_back=net.n_rolled_back_,
+        interrupted=any(n.interrupted_ for n in nets)
+        or (progress is not None and progress.stopped),
+        n_rolled_back=sum(n.n_rolled_back_ for n in nets),
     )
 
 
-def count_parameters(network: nn.Module) -> int:
-    """Count a network's parameters."""
-    return sum(parameter.numel() for parameter in network.parameters())
-
-
-def n_workers(n_jobs: int | None) -> int:
-    """Give the number of trainings that can run at the same time.
-
-    Threads cannot: torch's default generator, which trainings draw from, belongs to
-    the whole process.
-    """
-    backend, _ = get_active_backend()
-    return (
-        1 if getattr(backend, "supports_sharedmem", False) else effective_n_jobs(n_jobs)
+def _make_net(
+    network: nn.Module,
+    recipe: Recipe,
+    lr: float,
+    max_epochs: int,
+    callbacks: list,
+    **arguments,
+) -> TrainingNet:
+    """Make the net that trains a network."""
+    return TrainingNet(
+        network,
+        recipe.criterion,
+        lr=lr,
+        max_epochs=max_epochs,
+        batch_size=recipe.batch_size,
+        iterator_train=BatchIterator,
+        iterator_train__shuffle=True,
+        iterator_train__augmentation=recipe.augmentation,
+        iterator_valid=BatchIterator,
+        dataset=Dataset,
+        callbacks=callbacks,
+        callbacks__print_log=None,
+        verbose=0,
+        device=recipe.device,
+        **optimizer_arguments(recipe.optimizer, recipe.weight_decay),
+        **arguments,
     )
 
 
-def run_tasks(
-    tasks: list[Callable[[], TrainedNetwork]],
-    n_jobs: int | None,
-    progress: Progress,
-    fitted: Callable[[], dict],
-    deadline: float | None = None,
-) -> Iterator[TrainedNetwork]:
-    """Run trainings, at the same time if so wished, and report each as a step.
+def _linear(done: float) -> float:
+    return 1 - done
 
-    Parameters
-    ----------
-    tasks : list of callable
-        The trainings.
 
-    n_jobs : int or None
-        As in joblib.
+def _cool_down(
+    net: TrainingNet,
+    recipe: Recipe,
+    everything: TensorTable,
+    callbacks: list,
+    budget: TimeBudget | None,
+    seconds: float,
+) -> TrainingNet | None:
+    """Train the network that a net came to, on with all rows.
 
-    progress : Progress
-        Whom to tell; a stop that it asks for ends the trainings that have not begun.
-
-    fitted : callable
-        Gives the attributes of an estimator that is fitted so far.
-
-    deadline : float or None, default=None
-        When to begin no more of them, on the clock of :func:`time.monotonic`.
-
-    Yields
-    ------
-    trained : TrainedNetwork
-        Their results, in the order of the tasks, as far as they were run.
+    `seconds` of the budget are used up. What was held back so far is learnt too, and
+    the weights settle, which they do not at the rate at which training was stopped.
     """
-    if n_workers(n_jobs) > 1:
-        parallel = Parallel(n_jobs=n_jobs, return_as="generator")
-        results = parallel(delayed(task)() for task in tasks)
-    else:
-        results = (task() for task in tasks)
-    while True:
-        try:
-            with interruptible():
-                trained = next(results, None)
-        except KeyboardInterrupt:
-            progress.stopped = True
-            return
-        if trained is None:
-            return
-        progress.stopped |= trained.interrupted
-        yield trained
-        is_late = deadline is not None and time.monotonic() > deadline
-        if progress.step(fitted) or progress.stopped or is_late:
-            return
-
-
-def load_weights(network: nn.Module, weights: Weights, copy: bool = True) -> None:
-    """Give a network its weights.
-
-    Parameters
-    ----------
-    network : torch.nn.Module
-        The network.
-
-    weights : dict of str to ndarray
-        Its parameters and buffers.
-
-    copy : bool, default=True
-        Whether to copy the arrays. If not, the network's parameters are the arrays
-        themselves, which may be read-only as long as the network is not trained.
-    """
-    with warnings.catch_warnings():
-        # torch warns of arrays that cannot be written to, such as mapped ones
-        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
-        tensors = {
-            name: torch.tensor(array) if copy else torch.from_numpy(np.asarray(array))
-            for name, array in weights.items()
-        }
-    network.load_state_dict(tensors, assign=not copy)
-
-
-def prediction_rows(inputs: dict[str, Tensor]) -> int:
-    """Give the number of rows in one pass without gradients: fewer of long rows."""
-    n_rows = PREDICTION_ROWS
-    for name, n_values in {"image": 1, "tokens": TOKEN_VALUES}.items():
-        if name in inputs:
-            n_values *= inputs[name][0].numel()
-            n_rows = min(n_rows, PREDICTION_VALUES // n_values)
-            n_rows = max(n_rows // ROW_BLOCK, 1) * ROW_BLOCK
-    return n_rows
-
-
-@torch.no_grad()
-def predict_logits(
-    network: Callable[..., Tensor], inputs: dict[str, Tensor], device: str
-) -> Tensor:
-    """Pass rows through a network in chunks; give its logits on the CPU.
-
-    The last chunk is filled up with zeros, since the last bits of a row's logits may
-    depend on how many rows there are with it.
-    """
-    n_rows = len(next(iter(inputs.values())))
-    size = prediction_rows(inputs)
-    parts = []
-    for start in range(0, max(n_rows, 1), size):
-        chunk = {
-            name: tensor[start : start + size].to(device)
-            for name, tensor in inputs.items()
-        }
-        n_chunk = min(size, n_rows - start)
-        padding = -n_chunk % ROW_BLOCK
-        if padding:
-            chunk = {
-                name: nn.functional.pad(t, (0, 0) * (t.ndim - 1) + (0, padding))
-                for name, t in chunk.items()
-            }
-        parts.append(network(**chunk)[..., :n_chunk, :].cpu())
-    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-2)
+    losses = np.array(net.history[:, "valid_loss"])
+    if not np.isfinite(losses).any():
+        return None
+    if budget is not None:
+        budget = replace(budget, seconds=budget.seconds - seconds, limit=0.0)
+        if budget.begin().seconds <= 0:
+            return None
+    best = int(np.nanargmin(losses)) + 1
+    max_epochs = max(LEAST_EPOCHS, round(recipe.cooldown * best))
+    factor = max(recipe.shape()(best / recipe.max_epochs), LEAST_FACTOR)
+    n_steps = len(BatchIterator(everything, recipe.batch_size))
+    schedule = Schedule(max_epochs * n_steps, budget=budget, shape=_linear)
+    network = net.module_
+    before = network_weights(network)
+    cooled = _make_net(
+        network,
+        recipe,
+        recipe.lr * factor,
+        max_epochs,
+        [schedule, *recipe.clipping(), *callbacks],
+        train_split=None,
+    )
+    cooled.fit(everything)
+    losses = [row.get("train_loss", 0.0) for row in cooled.history]
+    if cooled.interrupted_ or not np.isfinite(losses).all():
+        load_weights(network, before)
+    return cooled

@@ -283,7 +283,7 @@ class TestScore:
     def test_it_is_over_the_whole_held_back_part_at_once(
         self, make_net, problem, monkeypatch, weighted
     ):
-        monkeypatch.setattr("sknas.training._train.PREDICTION_ROWS", 32)
+        monkeypatch.setattr("sknas.training._predict.PREDICTION_ROWS", 32)
         valid = make_table(97, seed=3, weighted=weighted)  # a last chunk of one row
         net = make_net(valid=valid).fit(problem.train)
         architectures = net.decisions.sample(11, np.random.RandomState(0))

@@ -177,7 +177,7 @@ class TestWeights:
 class TestPredictLogits:
     @pytest.mark.parametrize("n_rows", [1, 31, 32, 33, 100])
     def test_chunks_give_what_one_pass_gives(self, monkeypatch, n_rows):
-        monkeypatch.setattr("sknas.training._train.PREDICTION_ROWS", 32)
+        monkeypatch.setattr("sknas.training._predict.PREDICTION_ROWS", 32)
         network = SmallNet(n_heads=2).eval()
         x = torch.randn(n_rows, 3)
         logits = predict_logits(network, {"numeric": x}, "cpu")

@@ -108,7 +108,7 @@ class TestResult:
     @pytest.mark.parametrize("weighted", [False, True])
     def test_the_score_is_the_loss_on_all_held_back_rows(self, monkeypatch, weighted):
         # more rows than are predicted at a time
-        monkeypatch.setattr("sknas.training._train.PREDICTION_ROWS", 32)
+        monkeypatch.setattr("sknas.training._predict.PREDICTION_ROWS", 32)
         valid = make_table(75, 1, weighted=weighted)
         order = valid.weight.argsort()  # rows of like weights come together
         valid = valid.subset(order)

@@ -1,0 +1,77 @@
+"""Trainings one by one, or in several processes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+from joblib import effective_n_jobs
+from joblib.parallel import get_active_backend
+from sklearn.utils.parallel import Parallel, delayed
+
+from sknas.training._progress import Progress, interruptible
+from sknas.training._train import TrainedNetwork
+
+
+def n_workers(n_jobs: int | None) -> int:
+    """Give the number of trainings that can run at the same time.
+
+    Threads cannot: torch's default generator, which trainings draw from, belongs to
+    the whole process.
+    """
+    backend, _ = get_active_backend()
+    return (
+        1 if getattr(backend, "supports_sharedmem", False) else effective_n_jobs(n_jobs)
+    )
+
+
+def run_tasks(
+    tasks: list[Callable[[], TrainedNetwork]],
+    n_jobs: int | None,
+    progress: Progress,
+    fitted: Callable[[], dict],
+    deadline: float | None = None,
+) -> Iterator[TrainedNetwork]:
+    """Run trainings, at the same time if so wished, and report each as a step.
+
+    Parameters
+    ----------
+    tasks : list of callable
+        The trainings.
+
+    n_jobs : int or None
+        As in joblib.
+
+    progress : Progress
+        Whom to tell; a stop that it asks for ends the trainings that have not begun.
+
+    fitted : callable
+        Gives the attributes of an estimator that is fitted so far.
+
+    deadline : float or None, default=None
+        When to begin no more of them, on the clock of :func:`time.monotonic`.
+
+    Yields
+    ------
+    trained : TrainedNetwork
+        Their results, in the order of the tasks, as far as they were run.
+    """
+    if n_workers(n_jobs) > 1:
+        parallel = Parallel(n_jobs=n_jobs, return_as="generator")
+        results = parallel(delayed(task)() for task in tasks)
+    else:
+        results = (task() for task in tasks)
+    while True:
+        try:
+            with interruptible():
+                trained = next(results, None)
+        except KeyboardInterrupt:
+            progress.stopped = True
+            return
+        if trained is None:
+            return
+        progress.stopped |= trained.interrupted
+        yield trained
+        is_late = deadline is not None and time.monotonic() > deadline
+        if progress.step(fitted) or progress.stopped or is_late:
+            return

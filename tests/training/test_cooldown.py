@@ -1,0 +1,138 @@
+"""What follows early stopping: training on with all rows, at a falling rate."""
+
+import numpy as np
+import pytest
+from skorch.callbacks import Callback
+from small_training import SmallNet, make_recipe, make_table, same
+
+from sknas.training import Progress, TimeBudget, train_network
+
+TRAIN, VALID = make_table(40, 0, noise=1.0), make_table(30, 1, noise=1.0)
+EVERYTHING = make_table(70, 2, noise=1.0)
+# the rate is so high that training is stopped early
+PLAN = make_recipe(max_epochs=100, lr=0.2, n_iter_no_change=4, cooldown=0.5)
+
+
+class Steps(Callback):
+    """Notes the learning rate and the data of each step, and may raise."""
+
+    def __init__(self, raise_at=None):
+        self.rates, self.n_rows, self.raise_at = [], [], raise_at
+
+    def on_epoch_begin(self, net, dataset_train=None, **kwargs):
+        self.n_rows.append(len(dataset_train))
+
+    def on_batch_begin(self, net, training=False, **kwargs):
+        if training:
+            self.rates.append(net.optimizer_.param_groups[0]["lr"])
+
+    def on_epoch_end(self, net, **kwargs):
+        if len(self.n_rows) == self.raise_at:
+            raise KeyboardInterrupt
+
+
+def train(everything=EVERYTHING, plan=PLAN, steps=None, **kwargs):
+    steps = steps or Steps()
+    trained = train_network(
+        SmallNet,
+        TRAIN,
+        VALID,
+        plan,
+        seed=0,
+        everything=everything,
+        callbacks=[steps],
+        **kwargs,
+    )
+    return trained, steps
+
+
+def test_it_trains_on_with_all_rows_for_a_share_of_the_best_epochs():
+    plain, _ = train(None)
+    trained, steps = train()
+    best = 1 + int(np.argmin([row["valid_loss"] for row in plain.history]))
+    n_more = max(2, round(0.5 * best))
+    assert steps.n_rows == [40] * plain.n_epochs + [70] * n_more
+    assert trained.n_epochs == plain.n_epochs + n_more
+    assert [row["epoch"] for row in trained.history] == [
+        *range(1, 1 + len(steps.n_rows))
+    ]
+    assert ["valid_loss" in row for row in trained.history[-n_more:]] == [
+        False
+    ] * n_more
+    assert not same(trained.weights, plain.weights)
+    # networks are compared by rows that they were not trained on
+    assert trained.score == plain.score
+
+
+def test_the_rate_goes_on_where_the_best_epoch_was_and_falls_to_zero():
+    _, steps = train(plan=make_recipe(**(vars(PLAN) | {"cooldown": 20.0})))
+    n_first = 3 * steps.n_rows.count(40)
+    rates = steps.rates[n_first:]
+    assert 0 < rates[-1] < 0.01 * max(rates) < max(rates) < steps.rates[n_first - 1] * 2
+    assert rates[30:] == sorted(rates[30:], reverse=True)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"budget": TimeBudget(1e-3)},
+        {"steps": Steps(raise_at=2)},  # the user's callback ends the training
+        {"n_epochs": 2, "plan": make_recipe(**(vars(PLAN) | {"max_epochs": 9}))},
+    ],
+    ids=["time is up", "callback", "part of a training"],
+)
+def test_a_training_that_is_not_over_by_itself_has_none(arguments):
+    everything = None if "n_epochs" in arguments else EVERYTHING
+    trained, steps = train(everything, **arguments)
+    assert set(steps.n_rows) <= {40}
+    assert trained.n_epochs <= 2
+
+
+def test_it_ends_in_time():
+    budget = TimeBudget(0.4)
+    plan = make_recipe(**(vars(PLAN) | {"cooldown": 1e4}))
+    trained, steps = train(plan=plan, budget=budget)
+    assert trained.seconds < 1.0
+    assert steps.n_rows[-1] == 70
+    assert steps.rates[-1] < 0.1 * max(steps.rates)
+
+
+def test_ctrl_c_leaves_the_weights_of_the_best_epoch():
+    plain, _ = train(None)
+    progress = Progress()
+
+    class CtrlC(Callback):
+        def on_batch_end(self, net, training=False, **kwargs):
+            if training and net.max_epochs != PLAN.max_epochs:
+                progress.stopped = True
+                net.interrupted_ = True
+                raise KeyboardInterrupt
+
+    trained = train_network(
+        SmallNet,
+        TRAIN,
+        VALID,
+        PLAN,
+        seed=0,
+        everything=EVERYTHING,
+        callbacks=[CtrlC()],
+        progress=progress,
+        fitted=lambda net: {},
+    )
+    assert trained.interrupted
+    assert same(trained.weights, plain.weights)
+
+
+def test_what_diverges_leaves_the_weights_of_the_best_epoch():
+    plain, _ = train(None)
+    broken = make_table(70, 2)
+    broken.inputs["numeric"][3] = np.nan
+    trained, _ = train(broken)
+    assert same(trained.weights, plain.weights)
+
+
+def test_whole_trainings_have_one_too():
+    plan = make_recipe(max_epochs=4, cooldown=0.5, n_iter_no_change=9)
+    _, steps = train(plan=plan)
+    assert steps.n_rows == [40] * 4 + [70] * 2
+    assert max(steps.rates[-10:]) <= 0.1 * plan.lr
