@@ -189,10 +189,6 @@ N_CANDIDATES = {"table": 48, "image": 12, "series": 12, "text": 12, "language": 
 # epochs without improvement, by default: small held-back parts are noisy
 DEFAULT_PATIENCE = {"table": 8, "image": 8, "series": 16, "text": 16, "language": 3}
 
-# how long networks that were stopped early are trained on with all rows, as a share of
-# the epochs that led to their best
-COOLDOWN = {"table": 0.5, "image": 0.0, "series": 0.0, "text": 0.0, "language": 0.0}
-
 AUTOMATIC_AUGMENTATIONS = {"image": ("affine",), "series": ("crop",)}
 
 

@@ -17,7 +17,6 @@ from torch import nn
 from sknas.architecture import Architecture
 from sknas.estimators._checkpoint import Checkpoint
 from sknas.estimators._defaults import (
-    COOLDOWN,
     DEFAULT_PATIENCE,
     N_CANDIDATES,
     checked_decisions,
@@ -39,7 +38,6 @@ from sknas.training import (
     Augmentation,
     BatchIterator,
     Progress,
-    BatchIterator,
     ProgressBars,
     Recipe,
     TensorTable,
@@ -91,6 +89,10 @@ class SearchingEstimator(
 
     _tabular_options: ClassVar[dict[str, tuple]] = {}
     """Options of the tabular space that differ from its own defaults."""
+
+    _cooldowns: ClassVar[dict[str, float]] = {}
+    """By kind of the data, for how long networks that were stopped early are trained on
+    with all rows, as a share of the epochs that led to their best."""
 
     @abstractmethod
     def __init__(self) -> None: ...
@@ -258,7 +260,7 @@ class SearchingEstimator(
             lr_schedule=self.lr_schedule,
             max_gradient_norm=self.max_gradient_norm,
             augmentation=self._augmentation(spec),
-            cooldown=COOLDOWN[spec.kind],
+            cooldown=self._cooldowns.get(spec.kind, 0.0),
         )
 
     # What was found, for pictures and exports.
