@@ -1,0 +1,55 @@
+"""When networks stop, and what they are trained on after it."""
+
+import numpy as np
+import pytest
+from skorch.callbacks import Callback
+
+from sknas import NASClassifier, NASRegressor, TabularSpace
+
+PLAIN = TabularSpace().default_architecture()
+
+
+class Rows(Callback):
+    """Notes the number of rows of each epoch."""
+
+    def __init__(self):
+        self.n_rows = []
+
+    def on_epoch_begin(self, net, dataset_train=None, **kwargs):
+        self.n_rows.append(len(dataset_train))
+
+
+@pytest.fixture
+def fit(digits):
+    X, _, y, _ = digits
+
+    def fit(estimator=NASClassifier, **parameters):
+        rows = Rows()
+        parameters = {"architecture": PLAIN, "ensemble_size": 1} | parameters
+        model = estimator(**parameters, callbacks=[rows], random_state=0).fit(X, y)
+        return model, np.array(rows.n_rows)
+
+    return fit
+
+
+def test_classifiers_learn_what_was_held_back_in_the_end(fit):
+    model, n_rows = fit(max_epochs=12)
+    history = model.net_.history
+    losses = [row["valid_loss"] for row in history if "valid_loss" in row]
+    n_more = max(2, round(0.5 * (1 + np.argmin(losses))))
+    assert len(losses) == np.sum(n_rows == 240) <= 12
+    assert np.sum(n_rows == 300) == n_more
+    assert model.n_iter_ == len(history) == len(n_rows)
+
+
+def test_regressors_do_not(fit):
+    space = TabularSpace()
+    model, n_rows = fit(NASRegressor, search_space=space, max_epochs=6)
+    assert set(n_rows) == {240}
+    assert all("valid_loss" in row for row in model.net_.history)
+
+
+def test_without_early_stopping_all_epochs_have_all_rows(fit):
+    model, n_rows = fit(early_stopping=False, max_epochs=4)
+    assert n_rows.tolist() == [300] * 4
+    assert model.n_iter_ == 4
