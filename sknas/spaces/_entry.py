@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from sknas.spaces._base import DataSpec
 
 COUNT_SCALE = 4.0  # so that weights need not grow far
-MOST = 100.0  # spreads from the mean: what is beyond would spoil normalization
+MOST = 30.0  # spreads from the mean: what is beyond would spoil normalization
 
 
 def entry_channels(spec: DataSpec, embedding_size: int) -> int:

@@ -154,7 +154,7 @@ def train_ensemble(
         for i in range(n_members):
             n_epochs = recipe.max_epochs
             if everything is not None:
-                n_epochs += round(recipe.cooldown * n_epochs)
+                n_epochs += recipe.cooldown_epochs(n_epochs)
             progress.begin("network", n_epochs)
             trained = task(
                 i, progress=progress, fitted=lambda net: fitted([*done, net.module_])

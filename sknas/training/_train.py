@@ -75,6 +75,10 @@ class Recipe:
         """Give the learning rate's factor, by the share of the training done."""
         return schedule_shape(self.lr_schedule, self.max_epochs)
 
+    def cooldown_epochs(self, n_epochs: int) -> int:
+        """Give the epochs of the cooldown that follows so many."""
+        return max(LEAST_EPOCHS, round(self.cooldown * n_epochs))
+
     def clipping(self) -> list[GradientNormClipping]:
         """Give the callbacks that clip gradients, if any."""
         if self.max_gradient_norm is None:
@@ -294,7 +298,7 @@ def _cool_down(
         if budget.begin().seconds <= 0:
             return None
     best = int(np.nanargmin(losses)) + 1
-    max_epochs = max(LEAST_EPOCHS, round(recipe.cooldown * best))
+    max_epochs = recipe.cooldown_epochs(best)
     factor = max(recipe.shape()(best / recipe.max_epochs), LEAST_FACTOR)
     n_steps = len(BatchIterator(everything, recipe.batch_size))
     schedule = Schedule(max_epochs * n_steps, budget=budget, shape=_linear)

@@ -41,9 +41,10 @@ class CountTrainings(Callback):
 def killed(tmp_path):
     """A folder with the search, and one of three networks."""
     # the search trains one net; two candidates for two places are not raced, and the
-    # third network has the default architecture
+    # third network has the default architecture; two nets train each network, one with a
+    # part of the rows, one with all
     with pytest.raises(Killed):
-        NASClassifier(checkpoint=tmp_path, callbacks=[CountTrainings(3)], **QUICK).fit(
+        NASClassifier(checkpoint=tmp_path, callbacks=[CountTrainings(4)], **QUICK).fit(
             X, y
         )
     return tmp_path
@@ -54,7 +55,7 @@ def test_killed_fit_goes_on_to_the_same_result(killed):
     clf = NASClassifier(checkpoint=killed, callbacks=[counted], **QUICK).fit(X, y)
     whole = NASClassifier(**QUICK).fit(X, y)
     np.testing.assert_array_equal(clf.predict_proba(X), whole.predict_proba(X))
-    assert counted.n_trainings == 2, "only the two networks that were missing"
+    assert counted.n_trainings == 4, "only the two networks that were missing"
     assert clf.architectures_ == whole.architectures_
 
 
@@ -91,10 +92,10 @@ def test_a_fit_goes_on_with_the_same_random_state(tmp_path):
 
     state = np.random.RandomState(3)
     with pytest.raises(Killed):
-        make(checkpoint=tmp_path, callbacks=[CountTrainings(3)]).fit(X, y)
+        make(checkpoint=tmp_path, callbacks=[CountTrainings(4)]).fit(X, y)
     counted = CountTrainings()
     clf = make(checkpoint=tmp_path, callbacks=[counted]).fit(X, y)
-    assert counted.n_trainings == 2
+    assert counted.n_trainings == 4
     state = np.random.RandomState(3)
     np.testing.assert_array_equal(
         clf.predict_proba(X), make().fit(X, y).predict_proba(X)
@@ -105,7 +106,7 @@ def test_progress_of_another_model_that_went_on_is_refused(tmp_path):
     first, other = (
         NASClassifier(**QUICK, warm_start=True).fit(X, labels) for labels in (y, 2 - y)
     )
-    first.set_params(checkpoint=tmp_path, callbacks=[CountTrainings(2)])
+    first.set_params(checkpoint=tmp_path, callbacks=[CountTrainings(3)])
     with pytest.raises(Killed):
         first.fit(X, y)
     with pytest.raises(ValueError, match="'checkpoint' folder"):
@@ -133,7 +134,7 @@ def test_progress_of_an_unknown_fit_is_refused(killed):
 def test_a_network_that_ctrl_c_cut_off_in_a_callback_is_not_kept(tmp_path):
     class CtrlC(CountTrainings):
         def on_epoch_end(self, net, **kwargs):
-            if self.n_trainings == 3 and len(net.history) == 2:
+            if self.n_trainings == 4 and len(net.history) == 2:
                 os.kill(os.getpid(), signal.SIGINT)
 
     clf = NASClassifier(checkpoint=tmp_path, callbacks=[CtrlC()], **QUICK).fit(X, y)
