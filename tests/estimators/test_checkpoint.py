@@ -41,8 +41,8 @@ class CountTrainings(Callback):
 def killed(tmp_path):
     """A folder with the search, and one of three networks."""
     # the search trains one net; two candidates for two places are not raced, and the
-    # third network has the default architecture; two nets train each network, one with a
-    # part of the rows, one with all
+    # third network has the default architecture; two nets train each, one with a part
+    # of the rows, one with all
     with pytest.raises(Killed):
         NASClassifier(checkpoint=tmp_path, callbacks=[CountTrainings(4)], **QUICK).fit(
             X, y
