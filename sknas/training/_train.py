@@ -220,6 +220,8 @@ def train_network(
         )
         net.fit(train)
         is_over = stop_early.has_stopped or len(net.history) == net.max_epochs
+        if progress is not None and progress.task_stopped:
+            is_over = False  # somebody ended it
         cooled = None
         if everything is not None and is_over:
             seconds = time.monotonic() - started

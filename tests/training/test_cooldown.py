@@ -123,6 +123,22 @@ def test_ctrl_c_leaves_the_weights_of_the_best_epoch():
     assert same(trained.weights, plain.weights)
 
 
+def test_a_listener_that_ends_the_training_ends_all_of_it():
+    class Stop:
+        n_steps = 0
+
+        def step(self, fitted):
+            self.n_steps += 1
+            return self.n_steps == 4
+
+    _, steps = train(
+        plan=make_recipe(max_epochs=4, cooldown=0.5, n_iter_no_change=9),
+        progress=Progress(listeners=[Stop()]),
+        fitted=lambda net: {},
+    )
+    assert steps.n_rows == [40] * 4
+
+
 def test_what_diverges_leaves_the_weights_of_the_best_epoch():
     plain, _ = train(None)
     broken = make_table(70, 2)
