@@ -216,7 +216,6 @@ class TestContract:
 
     def test_weights_are_copies(self, quick, few):
         X, X_test, y, _ = few
-        X, y = X[:80], y[:80]
         weight = np.random.RandomState(0).randint(0, 3, len(X))
         weighted = NASClassifier(**quick).fit(X, y, sample_weight=weight)
         repeated = NASClassifier(**quick).fit(X.repeat(weight, 0), y.repeat(weight))
