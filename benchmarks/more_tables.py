@@ -7,8 +7,8 @@
 Of KEEL's balanced sets all that are not among scikit-learn's and the developers' own
 (by other names, some are); of R's packages those of 150 rows and more that have
 something to predict. Of what sknas does by default, the cooldown, and how often an
-epoch goes through equal rows, were decided on with these; all else was not. A table that
-is larger is cut down to `MOST_ROWS`.
+epoch goes through equal rows, were decided on with these; all else was not. A larger
+table is cut down to `MOST_ROWS`.
 """
 
 from __future__ import annotations
