@@ -13,7 +13,7 @@ from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from sknas.estimators._checkpoint import Checkpoint
-from sknas.estimators._defaults import resolve_augmentation
+from sknas.estimators._defaults import resolve_augmentation, resolve_device
 from sknas.estimators._kinds import ENCODERS, Rows, data_kind, read_rows
 from sknas.estimators._parameters import check_parameters
 from sknas.estimators._reader_sources import reader_source
@@ -163,6 +163,7 @@ class BaseNAS(SearchingEstimator):
         plan = self._plan(kind)
         rows, y_kept, weight = self._read_rows(X, y, sample_weight)
         n_samples = len(weight)
+        device = resolve_device(self.device, kind, n_samples)
         target, attributes = self._encode_y(y_kept)
         rows, target, weight, copies, is_common = self._canonical(
             rows, target, weight, attributes
@@ -180,7 +181,7 @@ class BaseNAS(SearchingEstimator):
         attributes |= {
             "_encoder": encoder,
             "_spec": spec,
-            "_device": plan.device,
+            "_device": device,
             "n_samples_fit_": n_samples,
         }
         target, scale = self._scale_y(target, weight)
@@ -191,7 +192,7 @@ class BaseNAS(SearchingEstimator):
                 torch.from_numpy(target),
                 torch.from_numpy(weight.astype(np.float32)),
                 rounds=rounds_of(copies),
-            ).to(plan.device),
+            ).to(device),
             held_back_shares(
                 self._strata(target), copies, is_common, self._n_parts(), rng
             ),

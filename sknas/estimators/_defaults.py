@@ -23,6 +23,8 @@ from sknas.spaces import (
 )
 from sknas.training import Augmentation, can_compute
 
+LEAST_GPU_ROWS = 50_000  # of a table, where device is "auto"
+
 # what search_space="auto" stands for, by the kind of the data
 AUTOMATIC_SPACES = {
     "table": TabularSpace,
@@ -130,9 +132,11 @@ def resolve_architectures(
     return found
 
 
-def resolve_device(device: str) -> str:
+def resolve_device(device: str, kind: str, n_rows: int) -> str:
     """Give the device that the parameter `device` stands for."""
     if device == "auto":
+        if kind == "table" and n_rows < LEAST_GPU_ROWS:
+            return "cpu"  # steps are so small that a GPU waits for the next one
         return "cuda" if torch.cuda.is_available() else "cpu"
     if not can_compute(device):
         raise ValueError(

@@ -15,6 +15,7 @@ from torch import nn
 
 from sknas.architecture import Architecture
 from sknas.estimators._checkpoint import Checkpoint
+from sknas.estimators._defaults import resolve_device
 from sknas.estimators._language_ensemble import LanguageEnsemble
 from sknas.estimators._parameters import check_parameters
 from sknas.estimators._searching import SearchingEstimator
@@ -30,7 +31,7 @@ from sknas.estimators._streams import (
 from sknas.preprocessing import TokenEncoder
 from sknas.search import InversePerplexity, SearchStrategy
 from sknas.spaces import SearchSpace
-from sknas.training import TokenLoss, single_thread
+from sknas.training import TokenLoss, single_precision, single_thread
 
 LEAST_TOKENS = 20
 
@@ -326,6 +327,7 @@ class NASLanguageModel(SearchingEstimator):
                 f"X has {len(ids)} tokens, too few to learn from: at least "
                 f"{max(LEAST_TOKENS, n_parts)} are needed."
             )
+        device = resolve_device(self.device, "text", len(ids))
         checkpoint = Checkpoint(self.checkpoint, [self._identity(), ids], plan.seed)
         rng = np.random.RandomState(checkpoint.seed)
         spec = reader.spec(reader.n_tokens)
@@ -333,7 +335,7 @@ class NASLanguageModel(SearchingEstimator):
         attributes = {
             "_encoder": reader,
             "_spec": spec,
-            "_device": plan.device,
+            "_device": device,
             "encoder_": reader.encoder,
             "n_tokens_": reader.n_tokens,
             "n_samples_fit_": len(ids),
@@ -341,9 +343,7 @@ class NASLanguageModel(SearchingEstimator):
         return self._complete(
             plan,
             spec=spec,
-            data=StreamData(
-                ids, n_parts, int(self.batch_size), self.n_steps, plan.device
-            ),
+            data=StreamData(ids, n_parts, int(self.batch_size), self.n_steps, device),
             attributes=attributes,
             random_state=rng,
             checkpoint=checkpoint,
@@ -399,7 +399,7 @@ class NASLanguageModel(SearchingEstimator):
         """
         check_is_fitted(self)
         streams = self._streams(X, self._encoder)
-        with single_thread(self._device):
+        with single_thread(self._device), single_precision(self._device):
             return self._ensemble().log_likelihoods(streams)
 
     def _ensemble(self) -> LanguageEnsemble:
@@ -496,7 +496,7 @@ class NASLanguageModel(SearchingEstimator):
             if len(prefix):
                 ids += self._streams(prefix, self._encoder)[0].tolist()
         end = None if self.encoder_ is None else END
-        with single_thread(self._device):
+        with single_thread(self._device), single_precision(self._device):
             written = self._ensemble().write(ids, n_tokens, temperature, rng, end)
         if self.encoder_ is None:
             return np.array(written, dtype=np.int64)

@@ -22,7 +22,6 @@ from sknas.estimators._defaults import (
     checked_decisions,
     resolve_architectures,
     resolve_batch_size,
-    resolve_device,
     resolve_epochs,
     resolve_space,
     resolve_strategy,
@@ -67,9 +66,6 @@ class FitPlan:
     goes_on : bool
         Whether the last fit's networks train on.
 
-    device : str
-        Where to compute.
-
     seed : int
         Source of all randomness.
     """
@@ -78,7 +74,6 @@ class FitPlan:
     strategy: SearchStrategy
     given: list[Architecture] | None
     goes_on: bool
-    device: str
     seed: int
 
 
@@ -131,9 +126,8 @@ class SearchingEstimator(
             given = [space.default_architecture()]
         if goes_on:
             given, space = self.architectures_, self._space
-        device = resolve_device(self.device)
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
-        return FitPlan(space, strategy, given, goes_on, device, seed)
+        return FitPlan(space, strategy, given, goes_on, seed)
 
     def _complete(
         self,
@@ -152,7 +146,7 @@ class SearchingEstimator(
         `user_data` are X, y and the weights as the user gave them, for scikit-learn's
         callbacks. For the others see :class:`FitRun`.
         """
-        device = plan.device
+        device = attributes["_device"]
         n_phases = 3 if plan.given is None else 1
         listeners = listen(self, n_phases, *user_data)
         bars = [ProgressBars()] if self.verbose else []

@@ -18,6 +18,7 @@ from sknas.spaces._rules import check_rules, is_count, is_rate
 LARGEST_MAP = 256  # places of the stem's output, where stem_stride is "auto"
 SMALL_MAP = 100  # so few places leave time for more filters, where n_filters is "auto"
 CALIBRATION_ROWS = 64  # that an architecture's normalization is estimated on
+TRAINING_PRECISIONS = {"cuda": torch.bfloat16}  # other devices: single precision
 
 
 class ConvNetwork(nn.Module):
@@ -81,13 +82,20 @@ class ConvNetwork(nn.Module):
         return torch.stack(outputs)
 
     def _answer(self, inputs: Tensor, architecture: Architecture) -> Tensor:
-        on_cuda = inputs.device.type == "cuda"
-        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=on_cuda):
+        with self._training_precision(inputs.device.type):
             x, present = self.entry(inputs)
             if self.n_dimensions == 2:  # quicker, pooling most of all
                 x = x.contiguous(memory_format=torch.channels_last)
             outputs = self.answer(x, architecture, present).float()
         return outputs if self.counts is None else outputs + self.counts(inputs)
+
+    def _training_precision(self, device_type: str) -> torch.autocast:
+        dtype = TRAINING_PRECISIONS.get(device_type) if self.training else None
+        # without a cache, which within another autocast would outlive this one and
+        # hold weights of earlier steps
+        return torch.autocast(
+            device_type, dtype, enabled=dtype is not None, cache_enabled=False
+        )
 
     @abstractmethod
     def answer(

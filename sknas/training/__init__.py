@@ -11,7 +11,12 @@ from sknas.training._criterion import (
 )
 from sknas.training._data import Batch, BatchIterator, TensorTable
 from sknas.training._ensemble import ensemble_weights, train_ensemble
-from sknas.training._isolation import can_compute, private_random_state, single_thread
+from sknas.training._isolation import (
+    can_compute,
+    private_random_state,
+    single_precision,
+    single_thread,
+)
 from sknas.training._net import (
     OPTIMIZERS,
     InMemoryNet,
@@ -79,6 +84,7 @@ __all__ = [
     "private_random_state",
     "run_tasks",
     "schedule_shape",
+    "single_precision",
     "single_thread",
     "train_ensemble",
     "train_network",

@@ -31,7 +31,8 @@ def private_random_state(seed: int, device: str = "cpu") -> Iterator[None]:
     is_cpu = torch.get_default_device().type == "cpu"
     with (
         nullcontext() if is_cpu else torch.device("cpu"),
-        torch.autocast("cpu", enabled=False),
+        single_precision("cpu"),
+        single_precision(device),
         _generator_lock,
         torch.random.fork_rng(devices=cuda),
         torch.inference_mode(False),
@@ -47,6 +48,11 @@ def private_random_state(seed: int, device: str = "cpu") -> Iterator[None]:
             yield
         finally:
             torch.set_default_dtype(dtype)
+
+
+def single_precision(device: str) -> torch.autocast:
+    """Leave the numbers on a device as they are, whatever the caller has set."""
+    return torch.autocast(torch.device(device).type, enabled=False)
 
 
 @contextmanager

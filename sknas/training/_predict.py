@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
+
+from sknas.training._isolation import single_precision
 
 PREDICTION_ROWS = 2048  # in one pass without gradients
 PREDICTION_VALUES = 2**19  # of images and sequences, in one pass
@@ -33,9 +35,16 @@ def predict_logits(
     The last chunk is filled up with zeros, since the last bits of a row's logits may
     depend on how many rows there are with it.
     """
+    with single_precision(device):
+        parts = list(_logits_by_chunk(network, inputs, device))
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-2)
+
+
+def _logits_by_chunk(
+    network: Callable[..., Tensor], inputs: dict[str, Tensor], device: str
+) -> Iterator[Tensor]:
     n_rows = len(next(iter(inputs.values())))
     size = prediction_rows(inputs)
-    parts = []
     for start in range(0, max(n_rows, 1), size):
         chunk = {
             name: tensor[start : start + size].to(device)
@@ -48,5 +57,4 @@ def predict_logits(
                 name: nn.functional.pad(t, (0, 0) * (t.ndim - 1) + (0, padding))
                 for name, t in chunk.items()
             }
-        parts.append(network(**chunk)[..., :n_chunk, :].cpu())
-    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-2)
+        yield network(**chunk)[..., :n_chunk, :].cpu()

@@ -22,6 +22,7 @@ from sknas import (
     NASClassifier,
     NASRegressor,
 )
+from sknas.spaces._convolutional import TRAINING_PRECISIONS
 
 MACRO = ConvMacroSpace(n_layers=3, n_filters=4)
 MICRO = ConvMicroSpace(n_cells=1, n_filters=4, n_nodes=2)
@@ -74,6 +75,18 @@ class TestFit:
         assert not hasattr(fitted, "feature_names_in_")
         probability = fitted.predict_proba(X_test)
         np.testing.assert_allclose(probability.sum(axis=1), 1.0, rtol=1e-6)
+
+    def test_it_learns_in_half_precision_as_on_a_gpu(self, fitted, images, monkeypatch):
+        monkeypatch.setitem(TRAINING_PRECISIONS, "cpu", torch.bfloat16)
+        X, X_test, y, y_test = images
+        model = clone(fitted).fit(X, y)
+        assert model.score(X_test, y_test) > 0.8
+        # predictions are of single precision
+        monkeypatch.undo()
+        assert not np.array_equal(
+            model.predict_proba(X_test), fitted.predict_proba(X_test)
+        )
+        same(model, pickle.loads(pickle.dumps(model)), X_test)
 
     def test_auto_takes_the_macro_space(self, quick, few):
         X, _, y, _ = few

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted
@@ -27,6 +28,13 @@ def test_it_learns_what_digits_look_like(fitted_digits, digits):
     _, X, _, y = digits
     assert fitted_digits.score(X, y) > 0.85
     assert fitted_digits.score(X, y) == accuracy_score(y, fitted_digits.predict(X))
+
+
+def test_the_callers_precision_does_not_matter(fitted_digits, digits):
+    X = digits[1]
+    expected = fitted_digits.predict_proba(X)
+    with torch.autocast("cpu", torch.bfloat16):
+        np.testing.assert_array_equal(fitted_digits.predict_proba(X), expected)
 
 
 def test_a_row_alone_is_predicted_as_among_others(fitted_digits, digits):
