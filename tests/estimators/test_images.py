@@ -79,7 +79,7 @@ class TestFit:
     def test_it_learns_in_half_precision_as_on_a_gpu(self, fitted, images, monkeypatch):
         monkeypatch.setitem(TRAINING_PRECISIONS, "cpu", torch.bfloat16)
         X, X_test, y, y_test = images
-        model = clone(fitted).fit(X, y)
+        model = clone(fitted).set_params(device="cpu").fit(X, y)
         assert model.score(X_test, y_test) > 0.8
         # predictions are of single precision
         monkeypatch.undo()
