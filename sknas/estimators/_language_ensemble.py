@@ -67,7 +67,7 @@ class LanguageEnsemble:
             row[1 : len(ids) + 1] = ids
         tokens = torch.from_numpy(tokens).to(self.device)
         states: list[Tensor | None] = [None] * len(self.networks)
-        parts = [torch.empty(len(streams), 0)]
+        parts = [torch.empty(len(streams), 0, device="cpu")]
         for first in range(0, length, READ_STEPS):
             aim = tokens[:, first + 1 : first + READ_STEPS + 1]
             given = tokens[:, first : first + aim.shape[1]]

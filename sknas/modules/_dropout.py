@@ -41,5 +41,7 @@ class SharedDropout(nn.Module):
         """Drop units of a tensor of shape (n_heads, n_rows, n_units)."""
         if not self.training or self.n_dropped == 0:
             return x
-        kept = random_bytes(x.shape[1:], x.device) >= self.n_dropped
-        return x * (kept * (LEVELS / (LEVELS - self.n_dropped)))
+        # 1 where a byte is at least n_dropped: quicker so than by a comparison
+        kept = random_bytes(x.shape[1:], x.device).float()
+        kept.sub_(self.n_dropped - 1).clamp_(0, 1)
+        return x * kept.mul_(LEVELS / (LEVELS - self.n_dropped))

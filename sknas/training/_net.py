@@ -126,7 +126,8 @@ class InMemoryNet(NeuralNet):
     def train_step(self, batch: Batch, **kwargs) -> dict[str, Tensor]:
         """Take one step of the module's optimizer."""
         inputs, target = batch
-        self.optimizer_.zero_grad()
+        for _, parameter in self._parameters:  # quicker than the optimizer's zero_grad
+            parameter.grad = None
         logits, target = self.training_forward(inputs, target)
         loss = self.get_loss(logits, target, X=inputs, training=True)
         is_finite = not self._waits_for_losses() or bool(loss.isfinite())
