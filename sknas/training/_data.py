@@ -10,6 +10,8 @@ from torch.utils.data import Dataset
 
 from sknas.training._augmentation import Augmentation
 
+LOOKUP_VALUES = 2**18  # of rows that are looked up at once
+
 Batch = tuple[dict[str, Tensor], tuple[Tensor, Tensor]]
 
 
@@ -142,16 +144,29 @@ class BatchIterator:
 
     def __iter__(self) -> Iterator[Batch]:
         n_rows, size = len(self.dataset), self.batch_size
-        per_round = -(-n_rows // size)
-        for i in range(len(self)):
-            start = i % per_round * size
-            stop = min(start + size, n_rows)
-            if not self.shuffle:
-                yield self.dataset[start:stop]
-                continue
-            if start == 0:
-                order = torch.randperm(n_rows).to(self.dataset.target.device)
-            inputs, target = self.dataset[order[start:stop]]
-            if self.augmentation is not None:
-                inputs = self.augmentation(inputs)
-            yield inputs, target
+        per_round = max(-(-n_rows // size), 1)
+        for first in range(0, len(self), per_round):
+            end = min((len(self) - first) * size, n_rows)
+            if self.shuffle:
+                yield from self._shuffled(n_rows, end)
+            else:
+                for start in range(0, end, size):
+                    yield self.dataset[start : min(start + size, n_rows)]
+
+    def _shuffled(self, n_rows: int, end: int) -> Iterator[Batch]:
+        """Give the batches of the first rows in a new order."""
+        order = torch.randperm(n_rows).to(self.dataset.target.device)
+        size = self.batch_size
+        # rows are looked up for several batches at once, which is quicker
+        n_values = sum(t[0].numel() for t in self.dataset.inputs.values())
+        at_once = size * max(1, LOOKUP_VALUES // (size * max(n_values, 1)))
+        for start in range(0, end, at_once):
+            rows = order[start : min(start + at_once, end)]
+            inputs, (target, weight) = self.dataset[rows]
+            parts = {name: tensor.split(size) for name, tensor in inputs.items()}
+            targets, weights = target.split(size), weight.split(size)
+            for i, goal in enumerate(zip(targets, weights, strict=True)):
+                own = {name: split[i] for name, split in parts.items()}
+                if self.augmentation is not None:
+                    own = self.augmentation(own)
+                yield own, goal
