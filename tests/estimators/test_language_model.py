@@ -9,6 +9,7 @@ import pandas as pd
 import polars as pl
 import pytest
 import skops.io
+import torch
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
@@ -160,6 +161,12 @@ class TestScore:
         for document, values in zip(documents, together, strict=True):
             alone = fitted.log_likelihood([document])[0]
             np.testing.assert_allclose(values, alone, rtol=1e-4)
+
+    def test_what_the_caller_has_set_does_not_matter(self, fitted):
+        text = ["a b c", "c b a"]
+        expected = fitted.score(text)
+        with torch.device("meta"), torch.autocast("cpu", torch.bfloat16):
+            assert fitted.score(text) == expected
 
     def test_a_long_text_is_read_in_pieces(self, fitted):
         text = " ".join(make_documents(200, seed=4))
