@@ -327,7 +327,7 @@ class NASLanguageModel(SearchingEstimator):
                 f"X has {len(ids)} tokens, too few to learn from: at least "
                 f"{max(LEAST_TOKENS, n_parts)} are needed."
             )
-        device = resolve_device(self.device, "text", len(ids))
+        device = resolve_device(self.device, "language", len(ids))
         checkpoint = Checkpoint(self.checkpoint, [self._identity(), ids], plan.seed)
         rng = np.random.RandomState(checkpoint.seed)
         spec = reader.spec(reader.n_tokens)

@@ -81,8 +81,10 @@ class TestFit:
         X, X_test, y, y_test = images
         model = clone(fitted).set_params(device="cpu").fit(X, y)
         assert model.score(X_test, y_test) > 0.8
-        # predictions are of single precision
+        probability = model.predict_proba(X_test)
         monkeypatch.undo()
+        # predictions are of single precision
+        np.testing.assert_array_equal(model.predict_proba(X_test), probability)
         assert not np.array_equal(
             model.predict_proba(X_test), fitted.predict_proba(X_test)
         )

@@ -52,6 +52,20 @@ class TestBatchIterator:
         assert all(len(batch) == size for batch in batches[:-1])
         assert sorted(sum(batches, [])) == list(range(10))
 
+    @pytest.mark.parametrize("n_batches", [None, 7, 33])
+    def test_wide_rows_come_in_the_drawn_order_too(self, n_batches):
+        # so wide that a pass looks them up in several goes
+        rows = torch.arange(100)
+        wide = rows.float().unsqueeze(1).expand(-1, 2**13)
+        table = TensorTable({"numeric": wide, "categorical": wide}, rows, rows.float())
+        with private_random_state(0):
+            drawn = torch.randperm(100).tolist() + torch.randperm(100).tolist()
+        with private_random_state(0):
+            iterator = BatchIterator(table, 5, shuffle=True, n_batches=n_batches)
+            batches = [rows_of(batch) for batch in iterator]
+        n_batches = n_batches or 20
+        assert batches == [drawn[5 * i : 5 * i + 5] for i in range(n_batches)]
+
     def test_without_shuffling_rows_keep_their_order(self, numbered):
         batches = [rows_of(batch) for batch in BatchIterator(numbered, 4)]
         assert batches == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
