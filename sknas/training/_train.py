@@ -215,7 +215,7 @@ def train_network(
                 *([] if valid is None else [stop_early]),
                 *callbacks,
             ],
-            iterator_valid__batch_size=prediction_rows(train.inputs),
+            iterator_valid__batch_size=prediction_rows(train.inputs, recipe.device),
             train_split=None if valid is None else predefined_split(valid),
         )
         net.fit(train)
