@@ -155,12 +155,21 @@ DEFAULT_BATCH_SIZES = {
 }
 
 
-def resolve_batch_size(batch_size: int | str, kind: str, n_rows: int) -> int:
+# Muon bears batches that are larger by a factor, where rows are not so few that an
+# epoch has but a handful of steps; and needs fewer steps
+MUON_FACTOR, LEAST_MUON_ROWS = 2, 800
+
+
+def resolve_batch_size(
+    batch_size: int | str, kind: str, n_rows: int, optimizer: str
+) -> int:
     """Give the batch size: small where rows are few, so that steps are many."""
     if batch_size != "auto":
         return min(int(batch_size), n_rows)
     sizes = DEFAULT_BATCH_SIZES[kind]
     size = next(size for limit, size in sizes.items() if n_rows < limit)
+    if optimizer == "muon" and n_rows >= LEAST_MUON_ROWS:
+        size *= MUON_FACTOR
     # several steps in an epoch, even of a handful of distinct rows
     return min(size, max(8, n_rows // 4), n_rows)
 
@@ -177,11 +186,15 @@ DEFAULT_EPOCHS = {
 PLACES = 256  # pixels, or steps, for which these hold; smaller images get more
 
 
-def resolve_epochs(epochs: int | str, spec: DataSpec, phase: str, n_steps: int) -> int:
+def resolve_epochs(
+    epochs: int | str, spec: DataSpec, phase: str, n_steps: int, optimizer: str
+) -> int:
     """Give a number of epochs: the default one, less where an epoch is long."""
     if epochs != "auto":
         return int(epochs)
     most, least, max_steps = DEFAULT_EPOCHS[spec.kind][phase]
+    if optimizer == "muon":
+        max_steps //= MUON_FACTOR
     if spec.kind not in ("table", "language"):
         max_steps = max_steps * PLACES // min(math.prod(spec.sizes), PLACES)
     return max(least, min(most, max_steps // n_steps))

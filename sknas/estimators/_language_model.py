@@ -93,8 +93,10 @@ class NASLanguageModel(SearchingEstimator):
     weight_decay : float, default=0.01
         Weight decay of the optimizer.
 
-    optimizer : {"adamw", "adam", "sgd"}, default="adamw"
-        The optimizer. "sgd" has Nesterov momentum 0.9.
+    optimizer : {"auto", "muon", "adamw", "adam", "sgd"}, default="auto"
+        The optimizer. "muon" is Muon (Jordan et al., 2024) for the matrices of linear
+        layers, with AdamW for all other parameters; "sgd" has Nesterov momentum 0.9.
+        "auto" is "adamw".
 
     lr_schedule : {"sqrt", "cosine", "cosine_restarts", "constant"}, default="sqrt"
         How the learning rate falls; see :class:`sknas.NASClassifier`.
@@ -229,7 +231,7 @@ class NASLanguageModel(SearchingEstimator):
         n_steps: int = 35,
         lr: float = 0.006,
         weight_decay: float = 0.01,
-        optimizer: str = "adamw",
+        optimizer: str = "auto",
         lr_schedule: str = "sqrt",
         max_gradient_norm: float | None = 0.25,
         validation_fraction: float = 0.1,

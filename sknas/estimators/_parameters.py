@@ -97,8 +97,8 @@ RULES: dict[str, tuple[str, Callable[[object], bool]]] = {
     "lr": ("a number above 0", lambda v: _is_number(v) and v > 0),
     "weight_decay": ("a number from 0 up", lambda v: _is_number(v) and v >= 0),
     "optimizer": (
-        f"one of {sorted(OPTIMIZERS)}",
-        lambda v: isinstance(v, str) and v in OPTIMIZERS,
+        f"one of {['auto', *sorted(OPTIMIZERS)]}",
+        lambda v: isinstance(v, str) and v in ("auto", *OPTIMIZERS),
     ),
     "lr_schedule": (
         f"one of {sorted(SCHEDULES)}",

@@ -69,8 +69,8 @@ class NASRegressor(RegressorMixin, BaseNAS):
 
     search_epochs : int or "auto", default="auto"
         Epochs of the shared parameters. "auto" is 20, fewer where an epoch has
-        more than 75 batches, down to 3; of short rows it is 12 for images, 20 for
-        texts and 40 for series, fewer of long or many ones, down to 4.
+        more than 75 batches (37 of Muon), down to 3; of short rows it is 12 for
+        images, 20 for texts and 40 for series, fewer of long or many ones, down to 4.
 
     n_candidates : int or "auto", default="auto"
         How many architectures the strategy proposes in the end, to be ranked on all
@@ -84,14 +84,15 @@ class NASRegressor(RegressorMixin, BaseNAS):
 
     max_epochs : int or "auto", default="auto"
         Most epochs for which a found network is trained. "auto" is 100, fewer where
-        an epoch has more than 40 steps, down to 3; of short rows it is 40 for images,
-        60 for texts and 100 for series, fewer of long or many ones, down to 8.
+        an epoch has more than 40 steps (20 of Muon), down to 3; of short rows it is
+        40 for images, 60 for texts and 100 for series, fewer of long or many ones,
+        down to 8.
 
     batch_size : int or "auto", default="auto"
         Rows in a step. "auto" is 32 under 800 rows, 64 under 2,000, 128 under
         20,000, 256 under 100,000 and 512 above; for images it is 32, 64, 64, 128 and
-        256, and for series and texts 16, 32, 64, 128 and 256. The shared parameters
-        take up to twice as many.
+        256, and for series and texts 16, 32, 64, 128 and 256; from 800 rows up, twice
+        as many for Muon. The shared parameters take up to twice as many again.
 
     lr : float, default=0.003
         Learning rate at the start; it warms up for 20 steps and then falls with the
@@ -100,8 +101,10 @@ class NASRegressor(RegressorMixin, BaseNAS):
     weight_decay : float, default=0.01
         Weight decay of the optimizer.
 
-    optimizer : {"adamw", "adam", "sgd"}, default="adamw"
-        The optimizer. "sgd" has Nesterov momentum 0.9.
+    optimizer : {"auto", "muon", "adamw", "adam", "sgd"}, default="auto"
+        The optimizer. "muon" is Muon (Jordan et al., 2024) for the matrices of linear
+        layers, with AdamW for all other parameters; "sgd" has Nesterov momentum 0.9.
+        "auto" is "muon" for classes of tables, else "adamw".
 
     lr_schedule : {"sqrt", "cosine", "cosine_restarts", "constant"}, default="sqrt"
         How the learning rate falls, after it has warmed up for 20 steps: with the
@@ -259,6 +262,9 @@ class NASRegressor(RegressorMixin, BaseNAS):
     H. Pham, M. Guan, B. Zoph, Q. Le, J. Dean, "Efficient Neural Architecture Search
     via Parameter Sharing", ICML 2018.
 
+    K. Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024,
+    https://kellerjordan.github.io/posts/muon/.
+
     Examples
     --------
     >>> from sklearn.datasets import load_diabetes
@@ -294,7 +300,7 @@ class NASRegressor(RegressorMixin, BaseNAS):
         batch_size: int | str = "auto",
         lr: float = 0.003,
         weight_decay: float = 0.01,
-        optimizer: str = "adamw",
+        optimizer: str = "auto",
         lr_schedule: str = "sqrt",
         max_gradient_norm: float | None = None,
         augmentation: str | tuple | None = "auto",

@@ -89,6 +89,9 @@ class SearchingEstimator(
     """By kind of the data, for how long networks that were stopped early are trained on
     with all rows, as a share of the epochs that led to their best."""
 
+    _optimizers: ClassVar[dict[str, str]] = {}
+    """By kind of the data, the optimizer where it is "auto", if it is not AdamW."""
+
     @abstractmethod
     def __init__(self) -> None: ...
 
@@ -220,7 +223,13 @@ class SearchingEstimator(
             found = run.search(
                 strategy,
                 reward,
-                resolve_epochs(self.search_epochs, run.spec, "search", n_steps),
+                resolve_epochs(
+                    self.search_epochs,
+                    run.spec,
+                    "search",
+                    n_steps,
+                    run.recipe.optimizer,
+                ),
                 N_CANDIDATES[run.spec.kind] if auto else self.n_candidates,
                 self.ensemble_size,
             )
@@ -230,10 +239,15 @@ class SearchingEstimator(
 
     def _recipe(self, data: HeldBackData, spec: DataSpec, device: str) -> Recipe:
         """Settle how networks are trained on these data."""
+        optimizer = self.optimizer
+        if optimizer == "auto":
+            optimizer = self._optimizers.get(spec.kind, "adamw")
         train = data.split(0)[0]
         batch_size = train.batch_rows
         if batch_size is None:
-            batch_size = resolve_batch_size(self.batch_size, spec.kind, len(train))
+            batch_size = resolve_batch_size(
+                self.batch_size, spec.kind, len(train), optimizer
+            )
         patience = self.n_iter_no_change
         if patience == "auto":
             patience = DEFAULT_PATIENCE[spec.kind]
@@ -244,11 +258,12 @@ class SearchingEstimator(
                 spec,
                 "training",
                 len(BatchIterator(train, batch_size)),
+                optimizer,
             ),
             batch_size=batch_size,
             lr=self.lr,
             weight_decay=self.weight_decay,
-            optimizer=self.optimizer,
+            optimizer=optimizer,
             n_iter_no_change=patience if self.early_stopping else None,
             device=device,
             lr_schedule=self.lr_schedule,

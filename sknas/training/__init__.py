@@ -17,12 +17,8 @@ from sknas.training._isolation import (
     single_precision,
     single_thread,
 )
-from sknas.training._net import (
-    OPTIMIZERS,
-    InMemoryNet,
-    TrainingNet,
-    optimizer_arguments,
-)
+from sknas.training._net import InMemoryNet, TrainingNet
+from sknas.training._optimizers import OPTIMIZERS, optimizer_arguments
 from sknas.training._predict import predict_logits
 from sknas.training._progress import (
     Listener,

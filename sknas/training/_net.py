@@ -11,26 +11,6 @@ from torch import Tensor
 from sknas.training._data import Batch
 from sknas.training._progress import StopTraining, interruptible
 
-OPTIMIZERS = {
-    "adam": torch.optim.Adam,
-    "adamw": torch.optim.AdamW,
-    "sgd": torch.optim.SGD,
-}
-
-
-def optimizer_arguments(optimizer: str, weight_decay: float) -> dict[str, object]:
-    """Give the arguments of a net that choose and set its optimizer."""
-    arguments = {
-        "optimizer": OPTIMIZERS[optimizer],
-        "optimizer__weight_decay": weight_decay,
-    }
-    if optimizer == "sgd":
-        # fused SGD cannot pass over parameters without gradients, as others can
-        arguments |= {"optimizer__momentum": 0.9, "optimizer__nesterov": True}
-    else:
-        arguments["optimizer__fused"] = True
-    return arguments
-
 
 class InMemoryNet(NeuralNet):
     """What the nets of both search and final training have in common.

@@ -16,7 +16,8 @@ from torch import nn
 from sknas.training._augmentation import Augmentation
 from sknas.training._data import BatchIterator, TensorTable
 from sknas.training._isolation import private_random_state, single_thread
-from sknas.training._net import TrainingNet, optimizer_arguments
+from sknas.training._net import TrainingNet
+from sknas.training._optimizers import optimizer_arguments
 from sknas.training._predict import prediction_rows
 from sknas.training._progress import Progress, ReportEpochs
 from sknas.training._schedule import Schedule, TimeBudget, schedule_shape
@@ -270,7 +271,7 @@ def _make_net(
         callbacks__print_log=None,
         verbose=0,
         device=recipe.device,
-        **optimizer_arguments(recipe.optimizer, recipe.weight_decay),
+        **optimizer_arguments(recipe.optimizer, recipe.weight_decay, network),
         **arguments,
     )
 

@@ -48,7 +48,7 @@ def tiny(quick):
         **quick
         | {
             "ensemble_size": 1,
-            "max_epochs": 12,
+            "max_epochs": 24,
             "search_epochs": 1,
             "n_candidates": 1,
         },
@@ -57,6 +57,7 @@ def tiny(quick):
 
 
 def test_a_pipeline_with_a_scaler_learns(iris, quick):
+    quick |= {"max_epochs": 16}
     model = make_pipeline(StandardScaler(), NASClassifier(**quick)).fit(*iris)
     assert model.score(*iris) > 0.9
     assert list(model.classes_) == [0, 1, 2]

@@ -89,6 +89,7 @@ def test_missing_values_carry_information(quick, n_missing):
     X, _ = learnable()
     X[:n_missing, 1] = np.nan
     y = np.isnan(X[:, 1])
+    quick |= {"max_epochs": 16}
     assert NASClassifier(**quick).fit(X, y).score(X, y) > 0.95
 
 
@@ -141,6 +142,7 @@ def test_a_column_that_is_almost_always_zero(quick):
     X, y = learnable()
     X[:, 0] = np.where(np.arange(200) % 10 == 0, 1e-5, 0.0)
     y = (X[:, 0] > 0).astype(int)
+    quick |= {"max_epochs": 16}
     assert NASClassifier(**quick).fit(X, y).score(X, y) > 0.95
 
 

@@ -2,11 +2,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone
-from sklearn.datasets import load_iris
+from sklearn.datasets import load_digits, load_iris
 from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV
 
-from sknas import ENAS, Architecture, NASClassifier, TabularSpace
+from sknas import ENAS, Architecture, NASClassifier, NASRegressor, TabularSpace
 
 X, y = load_iris(return_X_y=True)
 
@@ -131,11 +131,47 @@ def test_random_search_learns_nothing(quick):
     assert "controller_entropy" not in model.history_[-1]
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "muon", "sgd"])
 def test_all_optimizers_learn(quick, optimizer):
     lr = 0.03 if optimizer == "sgd" else 0.003
     model = NASClassifier(**quick, optimizer=optimizer, lr=lr).fit(X, y)
     assert model.score(X, y) > 0.8
+
+
+def test_muon_is_the_default_where_classes_of_tables_are_learnt(quicker):
+    def probability(**arguments):
+        model = NASClassifier(**quicker | arguments)
+        return model.fit(X, y).predict_proba(X)
+
+    np.testing.assert_array_equal(probability(), probability(optimizer="muon"))
+    assert (probability() != probability(optimizer="adamw")).all()
+    small = np.random.RandomState(0).rand(40, 6, 6)
+    small[::2] += small[0]
+    images = [
+        NASClassifier(**quicker, **arguments).fit(small, np.arange(40) % 2)
+        for arguments in ({}, {"optimizer": "adamw"})
+    ]
+    np.testing.assert_array_equal(*(m.predict_proba(small) for m in images))
+    numbers = [
+        NASRegressor(**quicker, **arguments).fit(X, y).predict(X)
+        for arguments in ({}, {"optimizer": "adamw"})
+    ]
+    np.testing.assert_array_equal(*numbers)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "n_rows", "batch_size"),
+    [("muon", 400, 32), ("muon", 1100, 128), ("adamw", 1100, 64)],
+)
+def test_muon_takes_larger_batches_of_many_rows(quicker, optimizer, n_rows, batch_size):
+    images, digits = load_digits(return_X_y=True)
+    images, digits = images[:n_rows], digits[:n_rows]
+
+    def probability(**arguments):
+        model = NASClassifier(**quicker, optimizer=optimizer, **arguments)
+        return model.fit(images, digits).predict_proba(images)
+
+    np.testing.assert_array_equal(probability(), probability(batch_size=batch_size))
 
 
 def test_without_early_stopping_all_epochs_run_on_all_rows(quick):

@@ -70,8 +70,9 @@ def make_net(problem, strategy=None, reward=None, valid=None, max_epochs=6, **kw
     decisions = SPACE.decisions()
     with private_random_state(0):
         strategy.initialize(decisions, np.random.RandomState(0))
+        supernet = SPACE.supernet(problem.spec)
         return SearchNet(
-            SPACE.supernet(problem.spec),
+            supernet,
             CrossEntropy(),
             decisions=decisions,
             strategy=strategy,
@@ -88,7 +89,7 @@ def make_net(problem, strategy=None, reward=None, valid=None, max_epochs=6, **kw
             callbacks__print_log=None,
             callbacks__valid_loss=None,
             verbose=0,
-            **optimizer_arguments("adamw", 0.0),
+            **optimizer_arguments("adamw", 0.0, supernet),
             **kwargs,
         )
 

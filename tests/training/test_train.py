@@ -138,7 +138,7 @@ class TestResult:
         assert all("batches" not in row for row in trained.history)
         assert isinstance(trained.score, float)
 
-    @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+    @pytest.mark.parametrize("optimizer", ["adam", "adamw", "muon", "sgd"])
     def test_every_optimizer_learns(self, optimizer):
         trained = train_network(
             SmallNet,

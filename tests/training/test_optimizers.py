@@ -1,0 +1,104 @@
+import numpy as np
+import pytest
+import torch
+from small_training import make_recipe, make_table
+from torch import nn
+
+from sknas.training import OPTIMIZERS, train_network
+
+
+class Layered(nn.Module):
+    """A linear layer, whose matrix is hidden, and what is none."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(1, 3))
+        self.hidden = nn.Linear(3, 12)
+        self.heads = nn.Parameter(torch.randn(1, 2, 12) / 4)
+
+    def forward(self, numeric):
+        hidden = self.hidden(numeric * self.scale).relu()
+        return hidden @ self.heads.mT
+
+
+def muon(matrix, **arguments):
+    group = {"params": [matrix], "is_matrix": True}
+    return OPTIMIZERS["muon"]([group], **{"lr": 0.1, "weight_decay": 0.0} | arguments)
+
+
+def take_step(matrix, gradient, **arguments):
+    """Give how a first step changes a matrix."""
+    matrix = nn.Parameter(matrix.clone())
+    before = matrix.detach().clone()
+    optimizer = muon(matrix, **arguments)
+    matrix.grad = gradient
+    optimizer.step()
+    return matrix.detach() - before
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        yield
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (12, 40), (40, 12), (1, 20)])
+def test_a_step_of_a_matrix_is_its_gradient_made_orthogonal(shape):
+    gradient = torch.randn(shape)
+    # a root mean square of half the learning rate, where the matrix is square
+    change = take_step(torch.randn(shape), gradient) / (-0.1 * 0.5 * max(shape) ** 0.5)
+    u, sizes, v = torch.linalg.svd(gradient, full_matrices=False)
+    own = u.mT @ change @ v.mT
+    np.testing.assert_allclose(own - torch.diag(own.diagonal()), 0, atol=1e-3)
+    long = sizes > 0.01 * sizes.norm()
+    assert ((0.6 < own.diagonal()) & (own.diagonal() < 1.3))[long].all()
+
+
+def test_rows_without_gradient_stay_as_they_are():
+    gradient = torch.randn(8, 8)
+    gradient[5:] = 0
+    change = take_step(torch.randn(8, 8), gradient)
+    assert (change[5:] == 0).all()
+    assert (change[:5] != 0).all()
+
+
+def test_no_gradient_no_step():
+    assert (take_step(torch.randn(8, 8), torch.zeros(8, 8)) == 0).all()
+    assert (take_step(torch.randn(8, 8), None) == 0).all()
+
+
+def test_weight_decay_is_apart_from_the_gradient():
+    matrix, gradient = torch.randn(8, 8), torch.randn(8, 8)
+    change = take_step(matrix, gradient, weight_decay=0.5)
+    own = take_step(matrix, gradient)
+    np.testing.assert_allclose(change - own, -0.1 * 0.5 * matrix, atol=1e-6)
+
+
+def test_a_direction_serves_three_steps_and_momentum_outlasts_a_gradient():
+    matrix = nn.Parameter(torch.zeros(8, 8))
+    optimizer = muon(matrix)
+    first, other, changes = torch.randn(8, 8), torch.randn(8, 8), []
+    for gradient in (first, other, other, torch.zeros(8, 8)):
+        before = matrix.detach().clone()
+        matrix.grad = gradient
+        optimizer.step()
+        changes.append(matrix.detach() - before)
+    for change in changes[1:3]:
+        torch.testing.assert_close(change, changes[0], atol=1e-6, rtol=1e-4)
+    # the momentum by then, though the last gradient is none
+    momentum = 0.95**3 * first + (0.95**2 + 0.95) * other
+    torch.testing.assert_close(
+        changes[3], take_step(matrix.detach(), momentum), atol=1e-5, rtol=1e-3
+    )
+
+
+def test_what_is_no_matrix_takes_the_steps_of_adamw():
+    runs = {}
+    for optimizer in ("muon", "adamw"):
+        plan = make_recipe(optimizer=optimizer, max_epochs=1, batch_size=64)
+        table = make_table(64, 0)  # one step
+        runs[optimizer] = train_network(Layered, table, None, plan, seed=0).weights
+    for name in ("scale", "hidden.bias", "heads"):
+        assert (runs["muon"][name] == runs["adamw"][name]).all()
+    assert (runs["muon"]["hidden.weight"] != runs["adamw"]["hidden.weight"]).all()
