@@ -1,6 +1,10 @@
+import copy
+import pickle
+
 import numpy as np
 import pytest
 import torch
+from skorch.callbacks import Callback
 from small_training import make_recipe, make_table
 from torch import nn
 
@@ -91,6 +95,41 @@ def test_a_direction_serves_three_steps_and_momentum_outlasts_a_gradient():
     torch.testing.assert_close(
         changes[3], take_step(matrix.detach(), momentum), atol=1e-5, rtol=1e-3
     )
+
+
+def test_a_state_that_was_saved_goes_on():
+    gradients = torch.randn(5, 8, 8)
+
+    def steps(matrix, optimizer, gradients):
+        for gradient in gradients:
+            matrix.grad = gradient
+            optimizer.step()
+
+    matrix = nn.Parameter(torch.zeros(8, 8))
+    optimizer = muon(matrix)
+    steps(matrix, optimizer, gradients[:2])
+    copied = nn.Parameter(matrix.detach().clone())
+    loaded = muon(copied)
+    loaded.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    steps(matrix, optimizer, gradients[2:])
+    steps(copied, loaded, gradients[2:])
+    assert (copied == matrix).all()
+
+
+class Pickle(Callback):
+    """Pickles the net, once it is trained, and loads it again."""
+
+    def on_train_end(self, net, **kwargs):
+        self.loaded = pickle.loads(pickle.dumps(net))
+
+
+def test_a_net_is_pickled_with_it():
+    callback = Pickle()
+    plan = make_recipe(optimizer="muon", max_epochs=1)
+    train_network(Layered, make_table(64, 0), None, plan, seed=0, callbacks=[callback])
+    states = callback.loaded.optimizer_.state.values()
+    (momentum,) = [state["momentum"] for state in states if "momentum" in state]
+    assert momentum.shape == (12, 3)
 
 
 def test_what_is_no_matrix_takes_the_steps_of_adamw():
