@@ -6,8 +6,13 @@ from sknas import NASClassifier, NASRegressor
 @parametrize_with_checks(
     [
         NASClassifier(),
-        NASClassifier(strategy="random"),
-        NASClassifier(ensemble_size=1, search_epochs=3, n_candidates=4, max_epochs=30),
+        NASClassifier(
+            strategy="random",
+            ensemble_size=1,
+            search_epochs=3,
+            n_candidates=4,
+            max_epochs=30,
+        ),
         NASRegressor(),
     ]
 )
