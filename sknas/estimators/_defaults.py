@@ -155,8 +155,8 @@ DEFAULT_BATCH_SIZES = {
 }
 
 
-# Muon bears batches that are larger by a factor, where rows are not so few that an
-# epoch has but a handful of steps; and needs fewer steps
+# on tables, Muon bears batches that are larger by a factor, where rows are not so few
+# that an epoch has but a handful of steps; and needs fewer steps
 MUON_FACTOR, LEAST_MUON_ROWS = 2, 800
 
 
@@ -168,7 +168,7 @@ def resolve_batch_size(
         return min(int(batch_size), n_rows)
     sizes = DEFAULT_BATCH_SIZES[kind]
     size = next(size for limit, size in sizes.items() if n_rows < limit)
-    if optimizer == "muon" and n_rows >= LEAST_MUON_ROWS:
+    if kind == "table" and optimizer == "muon" and n_rows >= LEAST_MUON_ROWS:
         size *= MUON_FACTOR
     # several steps in an epoch, even of a handful of distinct rows
     return min(size, max(8, n_rows // 4), n_rows)
@@ -193,7 +193,7 @@ def resolve_epochs(
     if epochs != "auto":
         return int(epochs)
     most, least, max_steps = DEFAULT_EPOCHS[spec.kind][phase]
-    if optimizer == "muon":
+    if spec.kind == "table" and optimizer == "muon":
         max_steps //= MUON_FACTOR
     if spec.kind not in ("table", "language"):
         max_steps = max_steps * PLACES // min(math.prod(spec.sizes), PLACES)

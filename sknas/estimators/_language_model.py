@@ -95,8 +95,8 @@ class NASLanguageModel(SearchingEstimator):
 
     optimizer : {"auto", "muon", "adamw", "adam", "sgd"}, default="auto"
         The optimizer. "muon" is Muon (Jordan et al., 2024) for the matrices of linear
-        layers, with AdamW for all other parameters; "sgd" has Nesterov momentum 0.9.
-        "auto" is "adamw".
+        layers and of convolutions, with AdamW for all other parameters; "sgd" has
+        Nesterov momentum 0.9. "auto" is "adamw".
 
     lr_schedule : {"sqrt", "cosine", "cosine_restarts", "constant"}, default="sqrt"
         How the learning rate falls; see :class:`sknas.NASClassifier`.

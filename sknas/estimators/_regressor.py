@@ -91,8 +91,9 @@ class NASRegressor(RegressorMixin, BaseNAS):
     batch_size : int or "auto", default="auto"
         Rows in a step. "auto" is 32 under 800 rows, 64 under 2,000, 128 under
         20,000, 256 under 100,000 and 512 above; for images it is 32, 64, 64, 128 and
-        256, and for series and texts 16, 32, 64, 128 and 256; from 800 rows up, twice
-        as many for Muon. The shared parameters take up to twice as many again.
+        256, and for series and texts 16, 32, 64, 128 and 256; of tables with 800 rows
+        or more, twice as many for Muon. The shared parameters take up to twice as many
+        again.
 
     lr : float, default=0.003
         Learning rate at the start; it warms up for 20 steps and then falls with the
@@ -103,8 +104,9 @@ class NASRegressor(RegressorMixin, BaseNAS):
 
     optimizer : {"auto", "muon", "adamw", "adam", "sgd"}, default="auto"
         The optimizer. "muon" is Muon (Jordan et al., 2024) for the matrices of linear
-        layers, with AdamW for all other parameters; "sgd" has Nesterov momentum 0.9.
-        "auto" is "muon" for classes of tables, else "adamw".
+        layers and of convolutions, with AdamW for all other parameters; "sgd" has
+        Nesterov momentum 0.9. "auto" is "muon" for classes of tables and of images,
+        else "adamw".
 
     lr_schedule : {"sqrt", "cosine", "cosine_restarts", "constant"}, default="sqrt"
         How the learning rate falls, after it has warmed up for 20 steps: with the

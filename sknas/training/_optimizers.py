@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 
-from sknas.modules import ScaledLinear
+from sknas.modules import PooledHead, Projection, ScaledLinear
 
 MOMENTUM = 0.95
 # Jordan et al. (2024): five steps of this polynomial bring singular values from 0.003
@@ -15,25 +17,28 @@ N_ITERATIONS = 5
 # Liu et al. (2025) have 0.2, with which a step is as long as one of AdamW; here longer
 # ones were as good and sooner through
 STEP_SIZE = 0.5
-# a momentum changes little in three steps; a new direction in each takes a third longer
-STEPS_PER_DIRECTION = 3
+# a momentum changes little in three steps; a new direction costs as much as the rest
+# of a step of a linear layer, and little beside that of what serves many places
+STEPS_PER_DIRECTION = {"linear": 3, "places": 1}
 
 
 class Muon(torch.optim.AdamW):
     """Muon for the groups that say that they are matrices, AdamW for all others.
 
     A step of Muon (Jordan et al., 2024) is the momentum with all its singular values
-    brought to about one; here every third is, and the two after it go in its direction,
-    which costs a third as much. Scaled by the size of the matrix (Liu et al., 2025), it
-    takes a learning rate and a weight decay as AdamW does. Gorishniy et al. (2026)
-    found it better than AdamW for multilayer perceptrons on tables.
+    brought to about one; those of convolutions are matrices with a row for each channel
+    that comes out. A group may have a direction serve several steps, which costs less.
+    Scaled by the size of the matrix (Liu et al., 2025), it takes a learning rate and a
+    weight decay as AdamW does. Gorishniy et al. (2026) found it better than AdamW
+    for multilayer perceptrons on tables.
 
     ``torch.optim.Muon`` computes in bfloat16: a step took 20 times as long on a CPU.
 
     Parameters
     ----------
     params : list of dict
-        The groups; those with a true "is_matrix" have parameters of two axes.
+        The groups; those with a true "is_matrix" have parameters of two axes or more,
+        and may tell for how many "steps_per_direction" a direction serves, one if not.
 
     **arguments
         As for :class:`torch.optim.AdamW`.
@@ -53,6 +58,7 @@ class Muon(torch.optim.AdamW):
         super().__init__(params, **arguments)
         for group in self.param_groups:
             group.setdefault("is_matrix", False)
+            group.setdefault("steps_per_direction", 1)
 
     @torch.no_grad()
     def step(self, closure=None):
@@ -66,10 +72,10 @@ class Muon(torch.optim.AdamW):
         for group in groups:
             if group["is_matrix"]:
                 for matrix in group["params"]:
-                    self._step_matrix(matrix, group["lr"], group["weight_decay"])
+                    self._step_matrix(matrix, group)
         return loss
 
-    def _step_matrix(self, matrix: Tensor, lr: float, weight_decay: float) -> None:
+    def _step_matrix(self, matrix: Tensor, group: dict) -> None:
         gradient = matrix.grad
         if gradient is None:
             return
@@ -78,12 +84,13 @@ class Muon(torch.optim.AdamW):
             state["momentum"] = torch.zeros_like(gradient)
             state["step"] = torch.tensor(0.0)  # as AdamW keeps it, and expects it
         momentum = state["momentum"].lerp_(gradient, 1 - MOMENTUM)
-        if state["step"] % STEPS_PER_DIRECTION == 0:
-            looked_ahead = gradient.lerp(momentum, MOMENTUM)
-            state["direction"] = orthogonalized(looked_ahead)
+        if state["step"] % group["steps_per_direction"] == 0:
+            looked_ahead = gradient.lerp(momentum, MOMENTUM).flatten(1)
+            state["direction"] = orthogonalized(looked_ahead).view_as(matrix)
         state["step"] += 1
-        matrix.mul_(1 - lr * weight_decay)
-        step_size = lr * STEP_SIZE * max(matrix.shape) ** 0.5
+        matrix.mul_(1 - group["lr"] * group["weight_decay"])
+        longest = max(len(matrix), matrix[0].numel())
+        step_size = group["lr"] * STEP_SIZE * longest**0.5
         matrix.add_(state["direction"], alpha=-step_size)
 
 
@@ -134,15 +141,22 @@ def optimizer_arguments(
         arguments["optimizer__fused"] = True
     if optimizer == "muon":
         arguments["optimizer__param_groups"] = [
-            (name, {"is_matrix": True}) for name in _linear_matrices(module)
+            (name, {"is_matrix": True, "steps_per_direction": n_steps})
+            for name, n_steps in _matrices(module)
         ]
     return arguments
 
 
-def _linear_matrices(module: nn.Module) -> list[str]:
-    """Name the matrices of a module's linear layers."""
-    return [
-        f"{name}.weight".removeprefix(".")
-        for name, part in module.named_modules()
-        if isinstance(part, nn.Linear | ScaledLinear)
-    ]
+def _matrices(module: nn.Module) -> Iterator[tuple[str, int]]:
+    """Name the matrices of a module's layers, with the steps a direction serves."""
+    for name, part in module.named_modules():
+        if isinstance(part, nn.Linear | ScaledLinear):
+            own, kind = ["weight"], "linear"
+        elif isinstance(part, nn.Conv1d | nn.Conv2d) and part.groups == 1:
+            own, kind = ["weight"], "places"
+        elif isinstance(part, Projection | PooledHead):
+            own, kind = [f"weights.{key}" for key in part.weights], "places"
+        else:
+            continue
+        for weight in own:
+            yield f"{name}.{weight}".removeprefix("."), STEPS_PER_DIRECTION[kind]

@@ -7,7 +7,14 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback
 
-from sknas import ENAS, Architecture, NASClassifier, NASRegressor, TabularSpace
+from sknas import (
+    ENAS,
+    Architecture,
+    ConvMacroSpace,
+    NASClassifier,
+    NASRegressor,
+    TabularSpace,
+)
 
 X, y = load_iris(return_X_y=True)
 
@@ -139,7 +146,7 @@ def test_all_optimizers_learn(quick, optimizer):
     assert model.score(X, y) > 0.8
 
 
-def test_muon_is_the_default_where_classes_of_tables_are_learnt(quicker):
+def test_muon_is_the_default_where_classes_of_tables_and_images_are_learnt(quicker):
     def probability(**arguments):
         model = NASClassifier(**quicker | arguments)
         return model.fit(X, y).predict_proba(X)
@@ -155,9 +162,11 @@ def test_muon_is_the_default_where_classes_of_tables_are_learnt(quicker):
 
     quicker |= {"callbacks": [NoteOptimizer()]}
     images = np.random.RandomState(0).rand(40, 6, 6)
+    series = images[:, :, :2]
     for model, rows, target, expected in (
         (NASClassifier, X, y, "Muon"),
-        (NASClassifier, images, np.arange(40) % 2, "AdamW"),
+        (NASClassifier, images, np.arange(40) % 2, "Muon"),
+        (NASClassifier, series, np.arange(40) % 2, "AdamW"),
         (NASRegressor, X, y, "AdamW"),
     ):
         used.clear()
@@ -178,6 +187,23 @@ def test_muon_takes_larger_batches_of_many_rows(quicker, optimizer, n_rows, batc
         return model.fit(images, digits).predict_proba(images)
 
     np.testing.assert_array_equal(probability(), probability(batch_size=batch_size))
+
+
+def test_of_images_muon_takes_batches_as_others_do():
+    images, digits = load_digits(return_X_y=True)
+    images, digits = images[:1100], digits[:1100]
+    space = ConvMacroSpace(n_layers=2, n_filters=4)
+    model = NASClassifier(
+        space,
+        image_shape=(1, 8, 8),
+        architecture=space.default_architecture(),
+        ensemble_size=1,
+        max_epochs=1,
+        random_state=0,
+    )
+    by_default = model.fit(images, digits).predict_proba(images)
+    model.set_params(batch_size=64).fit(images, digits)
+    np.testing.assert_array_equal(model.predict_proba(images), by_default)
 
 
 def test_without_early_stopping_all_epochs_run_on_all_rows(quick):

@@ -8,7 +8,8 @@ from skorch.callbacks import Callback
 from small_training import make_recipe, make_table
 from torch import nn
 
-from sknas.training import OPTIMIZERS, train_network
+from sknas.modules import PooledHead, Projection, convolution
+from sknas.training import OPTIMIZERS, optimizer_arguments, train_network
 
 
 class Layered(nn.Module):
@@ -25,9 +26,24 @@ class Layered(nn.Module):
         return hidden @ self.heads.mT
 
 
-def muon(matrix, **arguments):
-    group = {"params": [matrix], "is_matrix": True}
-    return OPTIMIZERS["muon"]([group], **{"lr": 0.1, "weight_decay": 0.0} | arguments)
+class Convolutional(nn.Module):
+    """Convolutions of all kinds, over the columns of a table as if they were steps."""
+
+    def __init__(self):
+        super().__init__()
+        self.plain = nn.Conv1d(1, 4, 3, padding=1)
+        self.depthwise = convolution(1, 4, 4, kernel_size=3, groups=4)
+        self.projection = Projection(1, {"a": 4, "b": 4}, 6)
+        self.head = PooledHead({"all": 6}, 2, dropout=0.0)
+
+    def forward(self, numeric):
+        x = self.plain(numeric.unsqueeze(1))
+        return self.head({"all": self.projection({"a": x, "b": self.depthwise(x)})})
+
+
+def muon(matrix, **group):
+    group = {"params": [matrix], "is_matrix": True} | group
+    return OPTIMIZERS["muon"]([group], lr=0.1, weight_decay=0.0)
 
 
 def take_step(matrix, gradient, **arguments):
@@ -59,6 +75,14 @@ def test_a_step_of_a_matrix_is_its_gradient_made_orthogonal(shape):
     assert ((0.6 < own.diagonal()) & (own.diagonal() < 1.3))[long].all()
 
 
+@pytest.mark.parametrize("shape", [(6, 5, 3), (9, 2, 3, 3)])
+def test_a_filter_is_a_matrix_of_what_comes_out(shape):
+    gradient = torch.randn(shape)
+    change = take_step(torch.zeros(shape), gradient)
+    flat = take_step(torch.zeros(shape).flatten(1), gradient.flatten(1))
+    torch.testing.assert_close(change.flatten(1), flat)
+
+
 def test_rows_without_gradient_stay_as_they_are():
     gradient = torch.randn(8, 8)
     gradient[5:] = 0
@@ -79,9 +103,9 @@ def test_weight_decay_is_apart_from_the_gradient():
     np.testing.assert_allclose(change - own, -0.1 * 0.5 * matrix, atol=1e-6)
 
 
-def test_a_direction_serves_three_steps_and_momentum_outlasts_a_gradient():
+def test_a_direction_may_serve_three_steps_and_momentum_outlasts_a_gradient():
     matrix = nn.Parameter(torch.zeros(8, 8))
-    optimizer = muon(matrix)
+    optimizer = muon(matrix, steps_per_direction=3)
     first, other, changes = torch.randn(8, 8), torch.randn(8, 8), []
     for gradient in (first, other, other, torch.zeros(8, 8)):
         before = matrix.detach().clone()
@@ -132,12 +156,35 @@ def test_a_net_is_pickled_with_it():
     assert momentum.shape == (12, 3)
 
 
-def test_what_is_no_matrix_takes_the_steps_of_adamw():
+@pytest.mark.parametrize(
+    ("module", "matrices"),
+    [
+        (Layered, {"hidden.weight"}),
+        (
+            Convolutional,
+            {"plain.weight", "head.weights.all"}
+            | {f"projection.weights.{name}" for name in "ab"},
+        ),
+    ],
+)
+def test_what_is_no_matrix_takes_the_steps_of_adamw(module, matrices):
     runs = {}
     for optimizer in ("muon", "adamw"):
         plan = make_recipe(optimizer=optimizer, max_epochs=1, batch_size=64)
         table = make_table(64, 0)  # one step
-        runs[optimizer] = train_network(Layered, table, None, plan, seed=0).weights
-    for name in ("scale", "hidden.bias", "heads"):
-        assert (runs["muon"][name] == runs["adamw"][name]).all()
-    assert (runs["muon"]["hidden.weight"] != runs["adamw"]["hidden.weight"]).all()
+        runs[optimizer] = train_network(module, table, None, plan, seed=0).weights
+    differ = {
+        name
+        for name, value in runs["muon"].items()
+        if (value != runs["adamw"][name]).any()
+    }
+    assert differ == matrices
+
+
+def test_what_serves_many_places_gets_a_direction_in_each_step():
+    def steps_per_direction(module):
+        groups = optimizer_arguments("muon", 0.0, module)["optimizer__param_groups"]
+        return {group["steps_per_direction"] for _, group in groups}
+
+    assert steps_per_direction(Layered()) == {3}
+    assert steps_per_direction(Convolutional()) == {1}
