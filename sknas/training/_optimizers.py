@@ -14,12 +14,11 @@ MOMENTUM = 0.95
 # up into the range of 0.7 to 1.2
 POLYNOMIAL = 3.4445, -4.7750, 2.0315
 N_ITERATIONS = 5
-# Liu et al. (2025) have 0.2, with which a step is as long as one of AdamW; here longer
-# ones were as good and sooner through
-STEP_SIZE = 0.5
-# a momentum changes little in three steps; a new direction costs as much as the rest
-# of a step of a linear layer, and little beside that of what serves many places
-STEPS_PER_DIRECTION = {"linear": 3, "places": 1}
+# Liu et al. (2025) have a step size of 0.2, with which a step is as long as AdamW's; in
+# linear layers longer ones were as good and sooner through. A new direction there costs
+# as much as the rest of a step, and a momentum changes little in three
+LINEAR = {"is_matrix": True, "step_size": 0.5, "steps_per_direction": 3}
+CONVOLUTION = {"is_matrix": True, "step_size": 0.25, "steps_per_direction": 1}
 
 
 class Muon(torch.optim.AdamW):
@@ -37,8 +36,9 @@ class Muon(torch.optim.AdamW):
     Parameters
     ----------
     params : list of dict
-        The groups; those with a true "is_matrix" have parameters of two axes or more,
-        and may tell for how many "steps_per_direction" a direction serves, one if not.
+        The groups; those with a true "is_matrix" have parameters of two axes or more, a
+        "step_size", the root mean square of what a step adds to a square matrix, in
+        learning rates, and "steps_per_direction", the steps that a direction serves.
 
     **arguments
         As for :class:`torch.optim.AdamW`.
@@ -58,7 +58,6 @@ class Muon(torch.optim.AdamW):
         super().__init__(params, **arguments)
         for group in self.param_groups:
             group.setdefault("is_matrix", False)
-            group.setdefault("steps_per_direction", 1)
 
     @torch.no_grad()
     def step(self, closure=None):
@@ -90,7 +89,7 @@ class Muon(torch.optim.AdamW):
         state["step"] += 1
         matrix.mul_(1 - group["lr"] * group["weight_decay"])
         longest = max(len(matrix), matrix[0].numel())
-        step_size = group["lr"] * STEP_SIZE * longest**0.5
+        step_size = group["lr"] * group["step_size"] * longest**0.5
         matrix.add_(state["direction"], alpha=-step_size)
 
 
@@ -141,22 +140,20 @@ def optimizer_arguments(
         arguments["optimizer__fused"] = True
     if optimizer == "muon":
         arguments["optimizer__param_groups"] = [
-            (name, {"is_matrix": True, "steps_per_direction": n_steps})
-            for name, n_steps in _matrices(module)
+            (name, dict(group)) for name, group in _matrices(module)
         ]
     return arguments
 
 
-def _matrices(module: nn.Module) -> Iterator[tuple[str, int]]:
-    """Name the matrices of a module's layers, with the steps a direction serves."""
+def _matrices(module: nn.Module) -> Iterator[tuple[str, dict]]:
+    """Name the matrices of a module's layers, with how Muon treats them."""
     for name, part in module.named_modules():
+        weights, group = ["weight"], CONVOLUTION
         if isinstance(part, nn.Linear | ScaledLinear):
-            own, kind = ["weight"], "linear"
-        elif isinstance(part, nn.Conv1d | nn.Conv2d) and part.groups == 1:
-            own, kind = ["weight"], "places"
+            group = LINEAR
         elif isinstance(part, Projection | PooledHead):
-            own, kind = [f"weights.{key}" for key in part.weights], "places"
-        else:
+            weights = [f"weights.{key}" for key in part.weights]
+        elif not isinstance(part, nn.Conv1d | nn.Conv2d) or part.groups > 1:
             continue
-        for weight in own:
-            yield f"{name}.{weight}".removeprefix("."), STEPS_PER_DIRECTION[kind]
+        for weight in weights:
+            yield f"{name}.{weight}".removeprefix("."), group

@@ -146,7 +146,7 @@ def test_all_optimizers_learn(quick, optimizer):
     assert model.score(X, y) > 0.8
 
 
-def test_muon_is_the_default_where_classes_of_tables_and_images_are_learnt(quicker):
+def test_muon_is_the_default_of_images_and_of_classes_of_tables(quicker):
     def probability(**arguments):
         model = NASClassifier(**quicker | arguments)
         return model.fit(X, y).predict_proba(X)
@@ -168,6 +168,7 @@ def test_muon_is_the_default_where_classes_of_tables_and_images_are_learnt(quick
         (NASClassifier, images, np.arange(40) % 2, "Muon"),
         (NASClassifier, series, np.arange(40) % 2, "AdamW"),
         (NASRegressor, X, y, "AdamW"),
+        (NASRegressor, images, np.arange(40.0), "Muon"),
     ):
         used.clear()
         model(**quicker).fit(rows, target)

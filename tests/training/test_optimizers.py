@@ -42,7 +42,8 @@ class Convolutional(nn.Module):
 
 
 def muon(matrix, **group):
-    group = {"params": [matrix], "is_matrix": True} | group
+    group = {"step_size": 0.5, "steps_per_direction": 1} | group
+    group |= {"params": [matrix], "is_matrix": True}
     return OPTIMIZERS["muon"]([group], lr=0.1, weight_decay=0.0)
 
 
@@ -181,7 +182,15 @@ def test_what_is_no_matrix_takes_the_steps_of_adamw(module, matrices):
     assert differ == matrices
 
 
-def test_what_serves_many_places_gets_a_direction_in_each_step():
+@pytest.mark.parametrize("step_size", [0.25, 0.5])
+def test_steps_are_as_long_as_is_said(step_size):
+    gradient = torch.linalg.qr(torch.randn(16, 16))[0]
+    change = take_step(torch.randn(16, 16), gradient, step_size=step_size)
+    size = change.square().mean().sqrt() / 0.1  # in learning rates
+    assert 0.7 * step_size < size < 1.3 * step_size
+
+
+def test_filters_get_a_direction_in_each_step_and_linear_layers_in_every_third():
     def steps_per_direction(module):
         groups = optimizer_arguments("muon", 0.0, module)["optimizer__param_groups"]
         return {group["steps_per_direction"] for _, group in groups}
