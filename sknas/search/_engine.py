@@ -249,7 +249,7 @@ def _train_shared(
         callbacks__valid_loss=None,
         verbose=0,
         device=recipe.device,
-        **optimizer_arguments(recipe.optimizer, recipe.weight_decay, supernet),
+        **optimizer_arguments(recipe.optimizer, recipe.weight_decay),
     )
     net.fit(problem.train)
     if net.interrupted_ or progress.end(lambda: fitted_so_far(net)):

@@ -9,6 +9,7 @@ from skorch import NeuralNet
 from torch import Tensor
 
 from sknas.training._data import Batch
+from sknas.training._optimizers import Muon, matrix_groups
 from sknas.training._progress import StopTraining, interruptible
 
 
@@ -41,6 +42,19 @@ class InMemoryNet(NeuralNet):
             raise
         except KeyboardInterrupt as error:
             raise StopTraining from error
+
+    def get_params_for_optimizer(self, prefix, named_parameters):
+        """Tell Muon which parameters are matrices.
+
+        By patterns for names, which skorch takes, it would take seconds where there are
+        hundreds of them.
+        """
+        (groups,), kwargs = super().get_params_for_optimizer(prefix, named_parameters)
+        if self.optimizer is Muon:
+            groups = [
+                own for group in groups for own in matrix_groups(self.module_, group)
+            ]
+        return [groups], kwargs
 
     def fit_loop(self, X, y=None, epochs=None, **kwargs):
         """Train, and note whether it was the user who ended it."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import torch
 from torch import Tensor, nn
 
@@ -17,8 +15,10 @@ N_ITERATIONS = 5
 # Liu et al. (2025) have a step size of 0.2, with which a step is as long as AdamW's; in
 # linear layers longer ones were as good and sooner through. A new direction there costs
 # as much as the rest of a step, and a momentum changes little in three
-LINEAR = {"is_matrix": True, "step_size": 0.5, "steps_per_direction": 3}
-CONVOLUTION = {"is_matrix": True, "step_size": 0.25, "steps_per_direction": 1}
+MATRICES = {
+    "linear": {"is_matrix": True, "step_size": 0.5, "steps_per_direction": 3},
+    "convolution": {"is_matrix": True, "step_size": 0.25, "steps_per_direction": 1},
+}
 
 
 class Muon(torch.optim.AdamW):
@@ -125,9 +125,7 @@ OPTIMIZERS = {
 }
 
 
-def optimizer_arguments(
-    optimizer: str, weight_decay: float, module: nn.Module
-) -> dict[str, object]:
+def optimizer_arguments(optimizer: str, weight_decay: float) -> dict[str, object]:
     """Give the arguments of a net that choose and set its module's optimizer."""
     arguments = {
         "optimizer": OPTIMIZERS[optimizer],
@@ -135,25 +133,37 @@ def optimizer_arguments(
     }
     if optimizer == "sgd":
         # fused SGD cannot pass over parameters without gradients, as others can
-        arguments |= {"optimizer__momentum": 0.9, "optimizer__nesterov": True}
-    else:
-        arguments["optimizer__fused"] = True
-    if optimizer == "muon":
-        arguments["optimizer__param_groups"] = [
-            (name, dict(group)) for name, group in _matrices(module)
-        ]
-    return arguments
+        return arguments | {"optimizer__momentum": 0.9, "optimizer__nesterov": True}
+    return arguments | {"optimizer__fused": True}
 
 
-def _matrices(module: nn.Module) -> Iterator[tuple[str, dict]]:
-    """Name the matrices of a module's layers, with how Muon treats them."""
-    for name, part in module.named_modules():
-        weights, group = ["weight"], CONVOLUTION
+def matrix_groups(module: nn.Module, group: dict) -> list[dict]:
+    """Cut a group of parameters into those that :class:`Muon` tells apart.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Whose parameters they are.
+
+    group : dict
+        The group.
+
+    Returns
+    -------
+    groups : list of dict
+        The matrices of linear layers and of convolutions, and all others.
+    """
+    kinds = {}  # of each matrix
+    for part in module.modules():
         if isinstance(part, nn.Linear | ScaledLinear):
-            group = LINEAR
+            kinds[part.weight] = "linear"
+        elif isinstance(part, nn.Conv1d | nn.Conv2d) and part.groups == 1:
+            kinds[part.weight] = "convolution"
         elif isinstance(part, Projection | PooledHead):
-            weights = [f"weights.{key}" for key in part.weights]
-        elif not isinstance(part, nn.Conv1d | nn.Conv2d) or part.groups > 1:
-            continue
-        for weight in weights:
-            yield f"{name}.{weight}".removeprefix("."), group
+            kinds |= dict.fromkeys(part.weights.values(), "convolution")
+    groups = []
+    for kind in (*MATRICES, None):
+        own = [p for p in group["params"] if kinds.get(p) == kind]
+        if own:
+            groups.append(group | {"params": own} | MATRICES.get(kind, {}))
+    return groups

@@ -271,7 +271,7 @@ def _make_net(
         callbacks__print_log=None,
         verbose=0,
         device=recipe.device,
-        **optimizer_arguments(recipe.optimizer, recipe.weight_decay, network),
+        **optimizer_arguments(recipe.optimizer, recipe.weight_decay),
         **arguments,
     )
 

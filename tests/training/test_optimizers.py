@@ -9,7 +9,7 @@ from small_training import make_recipe, make_table
 from torch import nn
 
 from sknas.modules import PooledHead, Projection, convolution
-from sknas.training import OPTIMIZERS, optimizer_arguments, train_network
+from sknas.training import OPTIMIZERS, train_network
 
 
 class Layered(nn.Module):
@@ -191,9 +191,25 @@ def test_steps_are_as_long_as_is_said(step_size):
 
 
 def test_filters_get_a_direction_in_each_step_and_linear_layers_in_every_third():
-    def steps_per_direction(module):
-        groups = optimizer_arguments("muon", 0.0, module)["optimizer__param_groups"]
-        return {group["steps_per_direction"] for _, group in groups}
+    class NoteDirections(Callback):
+        """Notes the directions after each step, of the first matrix."""
 
-    assert steps_per_direction(Layered()) == {3}
-    assert steps_per_direction(Convolutional()) == {1}
+        def __init__(self):
+            self.noted = []
+
+        def on_batch_end(self, net, training, **kwargs):
+            if training:
+                states = net.optimizer_.state.values()
+                self.noted.append(
+                    next(s["direction"] for s in states if "momentum" in s)
+                )
+
+    def n_directions(module):
+        callback, table = NoteDirections(), make_table(96, 0)
+        plan = make_recipe(optimizer="muon", max_epochs=1, batch_size=16)
+        train_network(module, table, None, plan, seed=0, callbacks=[callback])
+        assert len(callback.noted) == 6
+        return len({id(direction) for direction in callback.noted})
+
+    assert n_directions(Layered) == 2
+    assert n_directions(Convolutional) == 6
