@@ -89,7 +89,7 @@ def make_net(problem, strategy=None, reward=None, valid=None, max_epochs=6, **kw
             callbacks__print_log=None,
             callbacks__valid_loss=None,
             verbose=0,
-            **optimizer_arguments("adamw", 0.0, supernet),
+            **optimizer_arguments("adamw", 0.0),
             **kwargs,
         )
 
