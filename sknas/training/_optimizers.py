@@ -12,12 +12,14 @@ MOMENTUM = 0.95
 # up into the range of 0.7 to 1.2
 POLYNOMIAL = 3.4445, -4.7750, 2.0315
 N_ITERATIONS = 5
-# Liu et al. (2025) have a step size of 0.2, with which a step is as long as AdamW's; in
-# linear layers longer ones were as good and sooner through. A new direction there costs
-# as much as the rest of a step, and a momentum changes little in three
+# Liu et al. (2025) have 0.2, with which a step is as long as one of AdamW; here longer
+# ones were as good and sooner through
+STEP_SIZE = 0.5
+# a new direction costs as much as the rest of a linear layer's step, and a momentum
+# changes little in three steps; beside a step of convolutions, it costs little
 MATRICES = {
-    "linear": {"is_matrix": True, "step_size": 0.5, "steps_per_direction": 3},
-    "convolution": {"is_matrix": True, "step_size": 0.25, "steps_per_direction": 1},
+    "linear": {"is_matrix": True, "steps_per_direction": 3},
+    "convolution": {"is_matrix": True, "steps_per_direction": 1},
 }
 
 
@@ -36,9 +38,8 @@ class Muon(torch.optim.AdamW):
     Parameters
     ----------
     params : list of dict
-        The groups; those with a true "is_matrix" have parameters of two axes or more, a
-        "step_size", the root mean square of what a step adds to a square matrix, in
-        learning rates, and "steps_per_direction", the steps that a direction serves.
+        The groups; those with a true "is_matrix" have parameters of two axes or more,
+        and "steps_per_direction", the steps that a direction serves.
 
     **arguments
         As for :class:`torch.optim.AdamW`.
@@ -89,7 +90,7 @@ class Muon(torch.optim.AdamW):
         state["step"] += 1
         matrix.mul_(1 - group["lr"] * group["weight_decay"])
         longest = max(len(matrix), matrix[0].numel())
-        step_size = group["lr"] * group["step_size"] * longest**0.5
+        step_size = group["lr"] * STEP_SIZE * longest**0.5
         matrix.add_(state["direction"], alpha=-step_size)
 
 

@@ -42,8 +42,7 @@ class Convolutional(nn.Module):
 
 
 def muon(matrix, **group):
-    group = {"step_size": 0.5, "steps_per_direction": 1} | group
-    group |= {"params": [matrix], "is_matrix": True}
+    group = {"params": [matrix], "is_matrix": True, "steps_per_direction": 1} | group
     return OPTIMIZERS["muon"]([group], lr=0.1, weight_decay=0.0)
 
 
@@ -76,7 +75,7 @@ def test_a_step_of_a_matrix_is_its_gradient_made_orthogonal(shape):
     assert ((0.6 < own.diagonal()) & (own.diagonal() < 1.3))[long].all()
 
 
-@pytest.mark.parametrize("shape", [(6, 5, 3), (9, 2, 3, 3)])
+@pytest.mark.parametrize("shape", [(6, 5, 3), (40, 2, 3), (9, 2, 3, 3)])
 def test_a_filter_is_a_matrix_of_what_comes_out(shape):
     gradient = torch.randn(shape)
     change = take_step(torch.zeros(shape), gradient)
@@ -180,14 +179,6 @@ def test_what_is_no_matrix_takes_the_steps_of_adamw(module, matrices):
         if (value != runs["adamw"][name]).any()
     }
     assert differ == matrices
-
-
-@pytest.mark.parametrize("step_size", [0.25, 0.5])
-def test_steps_are_as_long_as_is_said(step_size):
-    gradient = torch.linalg.qr(torch.randn(16, 16))[0]
-    change = take_step(torch.randn(16, 16), gradient, step_size=step_size)
-    size = change.square().mean().sqrt() / 0.1  # in learning rates
-    assert 0.7 * step_size < size < 1.3 * step_size
 
 
 def test_filters_get_a_direction_in_each_step_and_linear_layers_in_every_third():
