@@ -178,7 +178,7 @@ def resolve_batch_size(
 # they may come to between the two; those of images and sequences cost more
 DEFAULT_EPOCHS = {
     "table": {"search": (20, 3, 1_500), "training": (100, 3, 4_000)},
-    "image": {"search": (12, 4, 160), "training": (40, 8, 240)},
+    "image": {"search": (12, 4, 160), "training": (30, 8, 240)},
     "series": {"search": (40, 4, 400), "training": (100, 8, 1_000)},
     "text": {"search": (20, 4, 200), "training": (60, 8, 600)},
     "language": {"search": (8, 2, 1_000), "training": (40, 3, 4_000)},

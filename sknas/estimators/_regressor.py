@@ -85,7 +85,7 @@ class NASRegressor(RegressorMixin, BaseNAS):
     max_epochs : int or "auto", default="auto"
         Most epochs for which a found network is trained. "auto" is 100, fewer where
         an epoch has more than 40 steps (20 of Muon), down to 3; of short rows it is
-        40 for images, 60 for texts and 100 for series, fewer of long or many ones,
+        30 for images, 60 for texts and 100 for series, fewer of long or many ones,
         down to 8.
 
     batch_size : int or "auto", default="auto"
