@@ -16,13 +16,13 @@ ENDLESS = 1_000_000  # epochs
 
 
 class InterruptLater(Callback):
-    """Sends Ctrl-C, from another thread, a while after a phase began."""
+    """Sends Ctrl-C, from another thread, a while after a phase's first epoch."""
 
     def __init__(self, phase, seconds=0.3):
         self.phase = phase
         self.seconds = seconds
 
-    def on_train_begin(self, net, **kwargs):
+    def on_epoch_end(self, net, **kwargs):
         phase = "search" if hasattr(net, "controller_") else "training"
         if phase == self.phase:
             self.phase = None  # once only
