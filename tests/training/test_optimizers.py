@@ -130,10 +130,10 @@ def test_a_state_that_was_saved_goes_on():
             optimizer.step()
 
     matrix = nn.Parameter(torch.zeros(8, 8))
-    optimizer = muon(matrix)
+    optimizer = muon(matrix, steps_per_direction=3)  # saved between two directions
     steps(matrix, optimizer, gradients[:2])
     copied = nn.Parameter(matrix.detach().clone())
-    loaded = muon(copied)
+    loaded = muon(copied, steps_per_direction=3)
     loaded.load_state_dict(copy.deepcopy(optimizer.state_dict()))
     steps(matrix, optimizer, gradients[2:])
     steps(copied, loaded, gradients[2:])
