@@ -89,6 +89,9 @@ class SearchingEstimator(
     """By kind of the data, for how long networks that were stopped early are trained on
     with all rows, as a share of the epochs that led to their best."""
 
+    _tol: ClassVar[float] = 0.0
+    """A loss that is lower by no more is no improvement."""
+
     _optimizers: ClassVar[dict[str, str]] = {}
     """By kind of the data, the optimizer where it is "auto", if it is not AdamW."""
 
@@ -270,6 +273,7 @@ class SearchingEstimator(
             max_gradient_norm=self.max_gradient_norm,
             augmentation=self._augmentation(spec),
             cooldown=self._cooldowns.get(spec.kind, 0.0),
+            tol=self._tol,
         )
 
     # What was found, for pictures and exports.

@@ -57,6 +57,9 @@ class Recipe:
     cooldown : float, default=0.0
         For how long the best epoch's network is trained on with all rows, as a share
         of the epochs that led to it.
+
+    tol : float, default=0.0
+        A loss on the held-back part that is lower by no more is no improvement.
     """
 
     criterion: nn.Module
@@ -71,6 +74,7 @@ class Recipe:
     max_gradient_norm: float | None = None
     augmentation: Augmentation | None = None
     cooldown: float = 0.0
+    tol: float = 0.0
 
     def shape(self) -> Callable[[float], float]:
         """Give the learning rate's factor, by the share of the training done."""
@@ -195,7 +199,8 @@ def train_network(
     )
     stop_early = StopEarly(
         patience=recipe.n_iter_no_change or recipe.max_epochs + 1,
-        threshold=0.0,
+        threshold=recipe.tol,
+        threshold_mode="abs",
         load_best=True,
         sink=noop,
     )
@@ -224,9 +229,17 @@ def train_network(
         if progress is not None and progress.task_stopped:
             is_over = False  # somebody ended it
         cooled = None
-        if everything is not None and is_over:
+        if everything is not None and is_over and stop_early.best_epoch_:
             seconds = time.monotonic() - started
-            cooled = _cool_down(net, recipe, everything, callbacks, budget, seconds)
+            cooled = _cool_down(
+                net,
+                stop_early.best_epoch_,
+                recipe,
+                everything,
+                callbacks,
+                budget,
+                seconds,
+            )
     nets = [net] if cooled is None else [net, cooled]
     history = [
         {k: v for k, v in row.items() if k != "batches"} | {"epoch": epoch}
@@ -282,25 +295,22 @@ def _linear(done: float) -> float:
 
 def _cool_down(
     net: TrainingNet,
+    best: int,
     recipe: Recipe,
     everything: TensorTable,
     callbacks: list,
     budget: TimeBudget | None,
     seconds: float,
 ) -> TrainingNet | None:
-    """Train the network that a net came to, on with all rows.
+    """Train the network that a net came to in its best epoch, on with all rows.
 
     `seconds` of the budget are used up. What was held back so far is learnt too, and
     the weights settle, which they do not at the rate at which training was stopped.
     """
-    losses = np.array(net.history[:, "valid_loss"])
-    if not np.isfinite(losses).any():
-        return None
     if budget is not None:
         budget = replace(budget, seconds=budget.seconds - seconds, limit=0.0)
         if budget.begin().seconds <= 0:
             return None
-    best = int(np.nanargmin(losses)) + 1
     max_epochs = recipe.cooldown_epochs(best)
     factor = max(recipe.shape()(best / recipe.max_epochs), LEAST_FACTOR)
     n_steps = len(BatchIterator(everything, recipe.batch_size))

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.datasets import make_blobs
 from skorch.callbacks import Callback
 
 from sknas import NASClassifier, NASRegressor, TabularSpace
@@ -42,7 +43,21 @@ def test_classifiers_learn_what_was_held_back_in_the_end(fit):
     assert model.n_iter_ == len(history) == len(n_rows)
 
 
-def test_regressors_do_not(fit):
+def test_what_cannot_become_better_is_soon_over():
+    X, y = make_blobs(n_samples=100, random_state=0)
+    X[:, 0] += 20 * y
+    model = NASClassifier(architecture=PLAIN, ensemble_size=1, random_state=0).fit(X, y)
+    history = model.net_.history
+    losses = np.array([row["valid_loss"] for row in history if "valid_loss" in row])
+    least, last = np.inf, 0
+    for epoch, loss in enumerate(losses, start=1):
+        if loss < least - 1e-4:
+            least, last = loss, epoch
+    assert losses.min() < least < 1e-3
+    assert len(losses) == last + 8
+
+
+def test_regressors_do_not_learn_what_was_held_back(fit):
     space = TabularSpace()
     model, n_rows = fit(NASRegressor, search_space=space, max_epochs=6)
     assert set(n_rows) == {240}
