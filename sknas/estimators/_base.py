@@ -13,7 +13,11 @@ from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from sknas.estimators._checkpoint import Checkpoint
-from sknas.estimators._defaults import resolve_augmentation, resolve_device
+from sknas.estimators._defaults import (
+    resolve_augmentation,
+    resolve_device,
+    resolve_rounds,
+)
 from sknas.estimators._kinds import ENCODERS, Rows, data_kind, read_rows
 from sknas.estimators._parameters import check_parameters
 from sknas.estimators._reader_sources import reader_source
@@ -21,7 +25,6 @@ from sknas.estimators._rows import (
     common_rows,
     held_back_shares,
     merge_rows,
-    rounds_of,
     row_keys,
 )
 from sknas.estimators._run import FitData
@@ -191,7 +194,9 @@ class BaseNAS(SearchingEstimator):
                 {n: torch.from_numpy(a) for n, a in encoder.transform(rows).items()},
                 torch.from_numpy(target),
                 torch.from_numpy(weight.astype(np.float32)),
-                rounds=rounds_of(copies),
+                rounds=resolve_rounds(
+                    self.batch_size, kind, copies, self._optimizer(kind)
+                ),
             ).to(device),
             held_back_shares(
                 self._strata(target), copies, is_common, self._n_parts(), rng

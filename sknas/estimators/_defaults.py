@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 from functools import partial
 
+import numpy as np
 import torch
 from sklearn.base import clone
 
@@ -23,6 +24,7 @@ from sknas.spaces import (
 )
 from sknas.training import Augmentation, can_compute
 
+MOST_ROUNDS = 8  # through distinct rows, in an epoch
 LEAST_GPU_ROWS = 50_000  # of a table, where device is "auto"
 
 # what search_space="auto" stands for, by the kind of the data
@@ -172,6 +174,22 @@ def resolve_batch_size(
         size *= MUON_FACTOR
     # several steps in an epoch, even of a handful of distinct rows
     return min(size, max(8, n_rows // 4), n_rows)
+
+
+def resolve_rounds(
+    batch_size: int | str, kind: str, copies: np.ndarray, optimizer: str
+) -> int:
+    """Give the rounds that an epoch goes through distinct rows, by their copies.
+
+    It has about as many steps as it had if copies were rows, or there would be too few
+    to learn from. All rows twice are all rows once.
+    """
+    n_rows = int(copies.sum() // np.gcd.reduce(copies))
+    n_steps, n_steps_of_round = (
+        math.ceil(n / resolve_batch_size(batch_size, kind, n, optimizer))
+        for n in (n_rows, len(copies))
+    )
+    return max(1, min(round(n_steps / n_steps_of_round), MOST_ROUNDS))
 
 
 # by default: most and least epochs of the search and of a training, and how many steps

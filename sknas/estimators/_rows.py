@@ -10,7 +10,6 @@ import numpy as np
 from sklearn.model_selection import StratifiedKFold
 
 MANY_ROWS = 500  # distinct ones, of which some can well be held back whole
-MOST_ROUNDS = 8  # through distinct rows, in an epoch
 FEW_ROWS = 20  # distinct ones, none of which can be missed
 MAX_EXPONENT = 53  # of the sum of weights: more is scaled down, lest it overflows
 
@@ -136,16 +135,6 @@ def common_rows(keys: np.ndarray, copies: np.ndarray, n_parts: int) -> np.ndarra
             copies = copies // np.gcd.reduce(copies)
         is_common |= copies >= n_parts
     return is_common
-
-
-def rounds_of(copies: np.ndarray) -> int:
-    """Give the rounds that an epoch goes through distinct rows, by their copies.
-
-    Many copies of few rows would be too few steps to learn from. All rows twice are
-    all rows once.
-    """
-    n_copies = copies.sum() / np.gcd.reduce(copies)
-    return int(np.clip(round(n_copies / len(copies)), 1, MOST_ROUNDS))
 
 
 def held_back_shares(

@@ -240,11 +240,15 @@ class SearchingEstimator(
         weights = self._weights if goes_on else None
         return run.finish(found, given, self.ensemble_size, weights)
 
+    def _optimizer(self, kind: str) -> str:
+        """Settle the optimizer for a kind of data."""
+        if self.optimizer == "auto":
+            return self._optimizers.get(kind, "adamw")
+        return self.optimizer
+
     def _recipe(self, data: HeldBackData, spec: DataSpec, device: str) -> Recipe:
         """Settle how networks are trained on these data."""
-        optimizer = self.optimizer
-        if optimizer == "auto":
-            optimizer = self._optimizers.get(spec.kind, "adamw")
+        optimizer = self._optimizer(spec.kind)
         train = data.split(0)[0]
         batch_size = train.batch_rows
         if batch_size is None:

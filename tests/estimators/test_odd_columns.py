@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from skorch.callbacks import Callback
 from small_tables import learnable
 
 from sknas import NASClassifier, NASRegressor, TabularSpace
@@ -147,6 +148,22 @@ class TestDesigns:
         reg = NASRegressor(search_epochs=2, n_candidates=1, random_state=0)
         reg.fit(frame, np.repeat([1.0, 5.0, 9.0], 200))
         np.testing.assert_allclose(reg.predict(frame[::200]), [1, 5, 9], atol=0.4)
+
+    def test_an_epoch_has_as_many_steps_as_one_of_distinct_rows(self, quick):
+        class Steps(Callback):
+            def on_train_end(self, net, **kwargs):
+                n_steps.append(len(net.history[-1, "batches", :, "train_loss"]))
+
+        rng = np.random.RandomState(0)
+        rows = rng.randint(0, 10, (400, 1)).astype(float)
+        labels = rows[:, 0] > 4
+        medians = []
+        for table in (rows, rows + rng.rand(400, 1)):
+            n_steps = []
+            clf = NASClassifier(architecture=DEFAULT, callbacks=[Steps()], **quick)
+            clf.fit(table, labels)
+            medians.append(np.median(n_steps))
+        assert 0.75 < medians[0] / medians[1] < 1.34
 
     def test_rows_of_which_all_weigh_ten_are_held_back_whole(self, quick):
         one, ten = (
