@@ -13,7 +13,14 @@ from sklearn.multioutput import MultiOutputRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from sknas import NASClassifier, NASRegressor, SearchSpace, TabularSpace
+from sknas import (
+    ConvMacroSpace,
+    NASClassifier,
+    NASRegressor,
+    RecurrentSpace,
+    SearchSpace,
+    TabularSpace,
+)
 from sknas.export import register_onnx_converters, to_onnx
 from sknas.preprocessing import TokenEncoder
 
@@ -21,6 +28,10 @@ onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 skl2onnx = pytest.importorskip("skl2onnx")
 
+SMALL_SPACES = {
+    "convolutional": ConvMacroSpace(4, n_filters=4),
+    "recurrent": RecurrentSpace(n_nodes=4, hidden_size=8),
+}
 TYPES = {
     "tensor(float)": np.float32,
     "tensor(double)": np.float64,
@@ -278,7 +289,7 @@ def test_seconds_of_an_epoch_keep_their_digits(quicker):
 
 
 @pytest.mark.parametrize("n_steps", [5, 12, 18])
-@pytest.mark.parametrize("space", ["recurrent", "conv-macro"])
+@pytest.mark.parametrize("space", SMALL_SPACES.values(), ids=SMALL_SPACES)
 def test_series_may_be_shorter_and_longer_than_those_of_the_fit(
     space, n_steps, quicker
 ):
@@ -320,7 +331,7 @@ class TestText:
     @pytest.mark.parametrize(
         ("space", "parameters"),
         [
-            ("conv-macro", {}),
+            ("convolutional", {}),
             ("recurrent", {"keep": "last", "max_length": 3}),
             ("recurrent", {"max_length": 9}),
             ("recurrent", {"lowercase": False, "token_pattern": r"(?u)\b\w\w+\b"}),
@@ -328,7 +339,7 @@ class TestText:
     )
     def test_the_whole_pipeline_reads_text(self, space, parameters, quicker):
         model = make_pipeline(
-            TokenEncoder(**parameters), NASClassifier(space, **quicker)
+            TokenEncoder(**parameters), NASClassifier(SMALL_SPACES[space], **quicker)
         )
         model.fit(self.documents * 10, ["praise", "blame"] * 20)
         converted = to_onnx(model, self.documents)
