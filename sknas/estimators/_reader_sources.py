@@ -13,10 +13,13 @@ from sknas.estimators._source import ReaderSource, assign
 from sknas.estimators._table import CLIP, TableEncoder
 
 LABELS = f'''
+from decimal import Decimal
 from numbers import Real
 
 
 def is_missing(value):
+    if isinstance(value, Decimal):
+        return value.is_nan()
     return value is None or type(value).__name__ in ("NAType", "NaTType") or (
         isinstance(value, float) and value != value
     )
@@ -25,11 +28,14 @@ def is_missing(value):
 def label(value):
     """Write a category as the model knows it; 1, 1.0 and True are the same."""
     value = value.item() if hasattr(value, "item") else value
+    if isinstance(value, str):
+        return str.__str__(value)  # of a member of an enumeration too
     if is_missing(value):
         return {MISSING!r}
-    if isinstance(value, int):
+    is_decimal = isinstance(value, Decimal) and value.is_finite()
+    if isinstance(value, int) or (is_decimal and not value % 1):
         return str(int(value))
-    if isinstance(value, Real):
+    if isinstance(value, Real | Decimal):
         return str(int(value)) if float(value).is_integer() else repr(float(value))
     return str(value)
 

@@ -107,7 +107,6 @@ def build_net(estimator) -> TrainingNet:
         estimator.networks_[estimator._best],
         criterion,
         lr=estimator.lr,
-        batch_size=len(estimator.networks_),
         iterator_train=BatchIterator,
         iterator_valid=BatchIterator,
         dataset=Dataset,

@@ -98,8 +98,9 @@ class TrainedNetwork:
     weights: Weights
     history: list[dict] = field(default_factory=list)
     score: float = float("nan")
-    """Negative loss on the held-back part, in the best epoch: minus infinity where none
-    is finite, and NaN where there was no such part, or no whole epoch."""
+    """Negative loss on the held-back part, in the epoch whose weights are kept: minus
+    infinity where none is finite, and NaN where there was no such part, or no whole
+    epoch."""
     n_epochs: int = 0
     seconds: float = 0.0
     interrupted: bool = False
@@ -245,12 +246,14 @@ def train_network(
         {k: v for k, v in row.items() if k != "batches"} | {"epoch": epoch}
         for epoch, row in enumerate((row for n in nets for row in n.history), start=1)
     ]
-    losses = [row["valid_loss"] for row in history if "valid_loss" in row]
-    score = max((-x for x in losses if np.isfinite(x)), default=-np.inf)
+    score = float("nan")
+    if any("valid_loss" in row for row in history):
+        best = stop_early.best_epoch_
+        score = -history[best - 1]["valid_loss"] if best else -np.inf
     return TrainedNetwork(
         weights=network_weights(network),
         history=history,
-        score=score if losses else float("nan"),
+        score=score,
         n_epochs=len(history),
         seconds=time.monotonic() - started,
         # Ctrl-C while a callback ran ends the net as the callback itself would

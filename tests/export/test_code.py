@@ -1,8 +1,10 @@
 """The code and weights of fitted estimators, run where sknas cannot be imported."""
 
+import enum
 import json
 import subprocess
 import sys
+from decimal import Decimal
 from fractions import Fraction
 
 import numpy as np
@@ -176,6 +178,17 @@ def test_a_space_of_ones_own_is_told_what_it_lacks(digits, quicker, tmp_path):
                 np.testing.assert_array_equal(given[f"networks.{i}.{name}"], value)
 
 
+def answer_of_code(clf, X):
+    """Give what the exported code of a classifier answers."""
+    names = {}
+    exec(clf.export_code(), names)
+    model = names["Model"]().eval()
+    weights = clf.export_weights()
+    model.load_state_dict({n: torch.from_numpy(w) for n, w in weights.items()})
+    with torch.no_grad():
+        return model(*names["read"](X.to_numpy(dtype=object).tolist())).numpy()
+
+
 def test_great_whole_numbers_and_fractions_are_categories(quicker):
     rng = np.random.RandomState(0)
     ids = 1765432109876543210 + rng.randint(3, size=90)
@@ -183,11 +196,24 @@ def test_great_whole_numbers_and_fractions_are_categories(quicker):
     X = pd.DataFrame({"id": pd.Categorical(ids), "third": thirds})
     clf = NASClassifier(**quicker | {"max_epochs": 40}).fit(X, ids % 3)
     assert clf.score(X, ids % 3) == 1
-    names = {}
-    exec(clf.export_code(), names)
-    model = names["Model"]().eval()
-    weights = clf.export_weights()
-    model.load_state_dict({n: torch.from_numpy(w) for n, w in weights.items()})
-    with torch.no_grad():
-        found = model(*names["read"](X.to_numpy(dtype=object).tolist())).numpy()
-    np.testing.assert_allclose(found, clf.predict_proba(X), atol=1e-6)
+    np.testing.assert_allclose(answer_of_code(clf, X), clf.predict_proba(X), atol=1e-6)
+
+
+class Colour(str, enum.Enum):  # noqa: UP042, for such is what is tested
+    RED = "red"
+    BLUE = "blue"
+
+
+def test_categories_of_rare_types_are_known_by_the_same_names(quicker):
+    numbers = [Decimal("1.0"), Decimal("2.5"), Decimal("NaN"), 7]
+    X = pd.DataFrame(
+        {
+            "colour": [list(Colour)[i % 2] for i in range(80)],
+            "number": pd.Series([numbers[i % 4] for i in range(80)], dtype=object),
+            "mixed": pd.Series([["a", *numbers][i % 5] for i in range(80)]),
+        }
+    )
+    y = X["colour"] == "red"
+    clf = NASClassifier(**quicker | {"max_epochs": 40}).fit(X, y)
+    assert clf.score(X, y) == 1
+    np.testing.assert_allclose(answer_of_code(clf, X), clf.predict_proba(X), atol=1e-6)
