@@ -96,6 +96,17 @@ class TestResult:
         assert trained.n_epochs < 100
         assert len(losses) - 1 - int(np.argmin(losses)) == 4
 
+    def test_an_improvement_by_less_than_the_tolerance_is_none(self):
+        plan = make_recipe(max_epochs=100, n_iter_no_change=4, tol=0.05)
+        valid = make_table(30, 1)
+        trained = train_network(SmallNet, make_table(40, 0), valid, plan, seed=0)
+        losses = [row["valid_loss"] for row in trained.history]
+        assert trained.n_epochs < 100
+        assert losses[-1] == min(losses) < losses[-5]
+        assert trained.score == -losses[-5]
+        reached = loss_of(SmallNet, trained.weights, valid, plan.criterion)
+        assert reached == pytest.approx(losses[-5], rel=1e-5)
+
     def test_without_held_back_rows_all_epochs_run_and_the_last_counts(self):
         plan = make_recipe(max_epochs=7, n_iter_no_change=1, lr=0.5)
         trained = train_network(
