@@ -96,6 +96,7 @@ def test_the_estimators_describe_what_they_share_in_the_same_words():
         "search_space",
         "validation_fraction",
         "early_stopping",
+        "max_epochs",
         "n_iter_no_change",
         "scoring",
         "warm_start",

@@ -244,12 +244,12 @@ class BaseNAS(SearchingEstimator):
     # Prediction.
 
     def encode(self, X) -> dict[str, np.ndarray]:
-        """Encode a table, or images, as the networks read it.
+        """Encode rows as the networks read them.
 
         Parameters
         ----------
         X : {array-like, DataFrame} of shape (n_samples, n_features) or (n_samples, ...)
-            The table, or the images as in `fit`.
+            The table, images, series or tokens, as in `fit`.
 
         Returns
         -------
@@ -258,7 +258,8 @@ class BaseNAS(SearchingEstimator):
             "numeric", scaled numbers and indicators of missing values, float32 of
             shape (n_samples, n_numeric); "categorical", codes, int64 of shape
             (n_samples, n_categorical). Of images, "image", channels first, uint8 or
-            float32, not scaled.
+            float32, not scaled; of series the same, features first, float32; of texts
+            "tokens", whole numbers of shape (n_samples, n_steps).
         """
         check_is_fitted(self)
         return self._encoder.transform(self._read_X(X, reset=False))

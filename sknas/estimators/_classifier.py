@@ -64,8 +64,9 @@ class NASClassifier(ClassifierMixin, BaseNAS):
         images, 20 for texts and 40 for series, fewer of long or many ones, down to 4.
 
     n_candidates : int or "auto", default="auto"
-        How many architectures the strategy proposes in the end, to be ranked on all
-        held-back rows. "auto" is 48, and 12 for images, series and texts.
+        How many architectures are ranked on all held-back rows in the end: the space's
+        default one, and what the strategy proposes. "auto" is 48, and 12 for images,
+        series and texts.
 
     ensemble_size : int, default=4
         How many networks are trained and averaged. The first, the third and so on
@@ -74,17 +75,18 @@ class NASClassifier(ClassifierMixin, BaseNAS):
         1 the result is one plain network, of the best architecture.
 
     max_epochs : int or "auto", default="auto"
-        Most epochs for which a found network is trained. "auto" is 100, fewer where
-        an epoch has more than 40 steps (20 of Muon), down to 3; of short rows it is
-        30 for images, 60 for texts and 100 for series, fewer of long or many ones,
-        down to 8.
+        Most epochs for which a found network is trained, before what `early_stopping`
+        adds. "auto" is 100, fewer where an epoch has more than 40 steps (20 of Muon),
+        down to 3; of short rows it is 30 for images, 60 for texts and 100 for series,
+        fewer of long or many ones, down to 8.
 
     batch_size : int or "auto", default="auto"
         Rows in a step. "auto" is 32 under 800 rows, 64 under 2,000, 128 under
         20,000, 256 under 100,000 and 512 above; for images it is 32, 64, 64, 128 and
         256, and for series and texts 16, 32, 64, 128 and 256; of tables with 800 rows
-        or more, twice as many for Muon. The shared parameters take up to twice as many
-        again.
+        or more, twice as many for Muon. Those rows count that are not held back, equal
+        ones once; under 128 rows it is a quarter of them, but 8 at least. The shared
+        parameters take up to twice as many again.
 
     lr : float, default=0.003
         Learning rate at the start; it warms up for 20 steps and then falls with the
@@ -135,10 +137,10 @@ class NASClassifier(ClassifierMixin, BaseNAS):
 
     early_stopping : bool, default=True
         Whether to stop a network's training when its log-loss on the held-back rows
-        no longer falls, and keep the weights of the best epoch. They are then trained
-        on with all rows, but for texts, while the learning rate falls to zero: for half
-        as many epochs as led to the best one, of images and series for 0.3 times as
-        many. If not, the found networks train for `max_epochs` on all rows.
+        no longer falls, and keep the weights of the best epoch. In the end they are
+        trained on with all rows, but for texts, while the learning rate falls to zero:
+        for half as many epochs as led to the best one, of images and series for 0.3
+        times as many. If not, the found networks train for `max_epochs` on all rows.
 
     n_iter_no_change : int or "auto", default="auto"
         Epochs without improvement, of the log-loss by more than 1e-4, before
@@ -163,8 +165,9 @@ class NASClassifier(ClassifierMixin, BaseNAS):
         pickled.
 
     callbacks : list of skorch.callbacks.Callback or None, default=None
-        Callbacks of skorch that see the nets of the search and of all trainings. That
-        of the search has no "valid_loss" in its history.
+        Callbacks of skorch that see the nets of the search and of all trainings. Those
+        that are not judged on held-back rows have no "valid_loss" in their history: the
+        search's, and those that train with all rows.
 
     verbose : int, default=0
         1 shows progress bars of the search, the candidates and the training.

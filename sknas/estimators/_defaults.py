@@ -182,7 +182,7 @@ def resolve_rounds(
     """Give the rounds that an epoch goes through distinct rows, by their copies.
 
     It has about as many steps as it had if copies were rows, or there would be too few
-    to learn from. All rows twice are all rows once.
+    to learn from; but eight rounds at most. All rows twice are all rows once.
     """
     n_rows = int(copies.sum() // np.gcd.reduce(copies))
     n_steps, n_steps_of_round = (
@@ -235,8 +235,8 @@ def resolve_augmentation(augmentation: object, kind: str) -> Augmentation | None
         return None
     if kind not in ("image", "series"):
         raise ValueError(
-            f"The 'augmentation' parameter is for images, but X is a {kind}: leave it "
-            'at "auto", or set it to None.'
+            f"The 'augmentation' parameter is for images and series, but X is a {kind}: "
+            'leave it at "auto", or set it to None.'
         )
     if kind == "series" and "affine" in augmentation:
         raise ValueError(

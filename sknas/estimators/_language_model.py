@@ -68,8 +68,8 @@ class NASLanguageModel(SearchingEstimator):
         125 steps, down to 2.
 
     n_candidates : int or "auto", default="auto"
-        How many cells the strategy proposes in the end, to be ranked on all the text
-        that is held back. "auto" is 8.
+        How many cells are ranked in the end on all the text that is held back: the
+        space's default one, and what the strategy proposes. "auto" is 8.
 
     ensemble_size : int, default=1
         How many networks are trained, and their probabilities averaged. Every other
@@ -105,8 +105,8 @@ class NASLanguageModel(SearchingEstimator):
         Norm to which the gradient of each step is clipped, as in the paper.
 
     validation_fraction : float, default=0.1
-        About which part of the text is held back, at its end, to judge cells and to
-        stop training.
+        About which part of the text is held back, to judge cells and to stop training:
+        its end; by a second network the part before it, and so on.
 
     early_stopping : bool, default=True
         Whether to stop a network's training when its loss on the text that is held back

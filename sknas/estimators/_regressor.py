@@ -73,8 +73,9 @@ class NASRegressor(RegressorMixin, BaseNAS):
         images, 20 for texts and 40 for series, fewer of long or many ones, down to 4.
 
     n_candidates : int or "auto", default="auto"
-        How many architectures the strategy proposes in the end, to be ranked on all
-        held-back rows. "auto" is 48, and 12 for images, series and texts.
+        How many architectures are ranked on all held-back rows in the end: the space's
+        default one, and what the strategy proposes. "auto" is 48, and 12 for images,
+        series and texts.
 
     ensemble_size : int, default=4
         How many networks are trained and averaged. The first, the third and so on
@@ -92,8 +93,9 @@ class NASRegressor(RegressorMixin, BaseNAS):
         Rows in a step. "auto" is 32 under 800 rows, 64 under 2,000, 128 under
         20,000, 256 under 100,000 and 512 above; for images it is 32, 64, 64, 128 and
         256, and for series and texts 16, 32, 64, 128 and 256; of tables with 800 rows
-        or more, twice as many for Muon. The shared parameters take up to twice as many
-        again.
+        or more, twice as many for Muon. Those rows count that are not held back, equal
+        ones once; under 128 rows it is a quarter of them, but 8 at least. The shared
+        parameters take up to twice as many again.
 
     lr : float, default=0.003
         Learning rate at the start; it warms up for 20 steps and then falls with the
@@ -167,8 +169,9 @@ class NASRegressor(RegressorMixin, BaseNAS):
         pickled.
 
     callbacks : list of skorch.callbacks.Callback or None, default=None
-        Callbacks of skorch that see the nets of the search and of all trainings. That
-        of the search has no "valid_loss" in its history.
+        Callbacks of skorch that see the nets of the search and of all trainings. Those
+        that are not judged on held-back rows have no "valid_loss" in their history: the
+        search's, and those that train with all rows.
 
     verbose : int, default=0
         1 shows progress bars of the search, the candidates and the training.

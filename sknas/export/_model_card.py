@@ -81,8 +81,8 @@ def model_card(
     card.add(
         **{
             "Model description": (
-                f"A {type(estimator).__name__} of sknas, which has designed its own "
-                "neural network by efficient neural architecture search (ENAS)."
+                f"A {type(estimator).__name__} of sknas, an estimator that designs its "
+                "own neural network."
             )
         }
     )

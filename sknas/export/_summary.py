@@ -23,7 +23,7 @@ from sknas.inspection import (
 )
 from sknas.spaces import SearchSpace
 
-# parameters that change nothing once the architectures are given
+# parameters that a training of given architectures does not need
 OF_THE_SEARCH = {
     "strategy",
     "architecture",
@@ -37,6 +37,7 @@ OF_THE_SEARCH = {
 }
 PACKAGES = ("sknas", "scikit-learn", "torch", "skorch", "numpy")
 MANY_NAMES = 30
+MANY_CANDIDATES = 10
 DPI = 90
 KINDS = {
     "table": "rows of a table",
@@ -136,7 +137,7 @@ def network_rows(estimator) -> list[dict[str, str]]:
     ]
 
 
-def candidate_rows(estimator, n: int = 10) -> list[dict[str, str]]:
+def candidate_rows(estimator) -> list[dict[str, str]]:
     """Give the first candidates, and the default one; see :func:`data_facts`."""
     table = estimator.search_results_
     if not table:
@@ -144,7 +145,7 @@ def candidate_rows(estimator, n: int = 10) -> list[dict[str, str]]:
     default = estimator.space_.default_architecture().to_json()
     rows = []
     for i, text in enumerate(table["architecture"]):
-        if i >= n and text != default:
+        if i >= MANY_CANDIDATES and text != default:
             continue
         score = table["score"][i]
         rows.append(

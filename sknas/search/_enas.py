@@ -33,7 +33,7 @@ class ENAS(SearchStrategy):
 
     controller_lr : float, default=0.01
         Learning rate of the controller's Adam. The paper has 0.00035 and takes
-        2000 steps an epoch; a search on a table takes a hundred in all.
+        2000 steps an epoch; a search on a table takes some thirty in all.
 
     temperature : float, default=5.0
         Temperature of the controller's logits, as in the paper.
@@ -58,7 +58,8 @@ class ENAS(SearchStrategy):
         Norm to which the controller's gradient is clipped.
 
     updates_per_epoch : int, default=2
-        Steps of the controller after each epoch of the shared parameters.
+        Steps of the controller after each epoch of the shared parameters, but the
+        first ones, in which it does not learn yet.
 
     samples_per_update : int, default=8
         Architectures that a step is averaged over.

@@ -55,20 +55,10 @@ class NegativeLoss:
 
 
 class InversePerplexity(NegativeLoss):
-    """Reward of language models: c / perplexity, as in the paper.
+    """Reward of language models: c / perplexity, with c as in the paper."""
 
-    Parameters
-    ----------
-    criterion : Criterion
-        The loss.
-
-    scale : float, default=80.0
-        The paper's c.
-    """
-
-    def __init__(self, criterion: Criterion, scale: float = 80.0) -> None:
-        super().__init__(criterion)
-        self.scale = scale
+    scale = 80.0
+    """The paper's c."""
 
     def __call__(self, outputs: Tensor, target: Tensor, weight: Tensor) -> np.ndarray:
         """Give the reward of each architecture; see the base class."""

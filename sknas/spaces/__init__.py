@@ -1,4 +1,4 @@
-"""What can be built: one file for each search space."""
+"""What can be built: the search spaces, and their networks."""
 
 from sknas.spaces._base import DataSpec, SearchSpace, check_network
 from sknas.spaces._conv_macro import ConvMacroSpace

@@ -51,7 +51,7 @@ class ConvMacroSpace(ConvSpace):
 
     n_reductions : int or "auto", default="auto"
         How often the size is halved, at equal distances. "auto" is 2, as in the
-        paper, or fewer where the images are too small for it.
+        paper, or fewer where images are too small or layers too few for it.
 
     stem_stride : int or "auto", default="auto"
         By how much the first convolution reduces the size: a power of two. "auto" is

@@ -79,7 +79,7 @@ class TabularSpace(SearchSpace):
     n_heads : int, default=4
         How many predictors a stand-alone network holds. They share its matrices
         and have their own input scales and output layers (BatchEnsemble, TabM);
-        their probabilities are averaged. The search itself uses one.
+        their probabilities, or predictions, are averaged. The shared network has one.
     """
 
     name = "tabular"
