@@ -235,8 +235,8 @@ def resolve_augmentation(augmentation: object, kind: str) -> Augmentation | None
         return None
     if kind not in ("image", "series"):
         raise ValueError(
-            f"The 'augmentation' parameter is for images and series, but X is a {kind}: "
-            'leave it at "auto", or set it to None.'
+            f"The 'augmentation' parameter is for images and series, but X is a {kind}:"
+            ' leave it at "auto", or set it to None.'
         )
     if kind == "series" and "affine" in augmentation:
         raise ValueError(

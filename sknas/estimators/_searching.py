@@ -86,8 +86,8 @@ class SearchingEstimator(
     """Options of the tabular space that differ from its own defaults."""
 
     _cooldowns: ClassVar[dict[str, float]] = {}
-    """By kind of the data, for how long networks are trained on with all rows in the end,
-    as a share of the epochs that led to their best."""
+    """By kind of the data, for how long networks are trained on with all rows in the
+    end, as a share of the epochs that led to their best."""
 
     _tol: ClassVar[float] = 0.0
     """A loss that is lower by no more is no improvement."""
