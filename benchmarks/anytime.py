@@ -24,12 +24,15 @@ def within(results: pd.DataFrame, limit: int) -> pd.DataFrame:
     own = f"sknas_{limit}s"
     models = [m for m in results["model"].unique() if not m.startswith("sknas")]
     part = results[results["model"].isin([own, *models])]
-    by_split = part.pivot_table(index=["set", "seed"], columns="model")
+    measures = MEASURES["classification"]
+    by_split = part.pivot_table(
+        values=["fit", *measures], index=["set", "seed"], columns="model"
+    )
     by_split = by_split.dropna(subset=[("accuracy", own)])
     in_time = by_split["fit"] <= limit
     table = pd.DataFrame({"in_time": in_time.mean()})
     always = in_time.columns[in_time.all()]
-    for measure, more_is_better in MEASURES["classification"].items():
+    for measure, more_is_better in measures.items():
         values = by_split[measure].where(in_time)
         ranks = values.rank(axis=1, ascending=not more_is_better)
         table[f"{measure}_rank"] = ranks.mean()
