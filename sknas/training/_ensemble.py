@@ -16,7 +16,8 @@ from sknas.training._tasks import n_workers, run_tasks
 from sknas.training._train import Recipe, TrainedNetwork, train_network
 from sknas.training._weights import Weights, load_weights
 
-LEAST_EPOCHS = 10  # of a network, at the cost of those that would follow
+LEAST_EPOCHS = 30  # of a network, at the cost of those that would follow
+LEAST_SHARE = 0.5  # of the last network's time, without which no other one is begun
 LEAST_LOSS = 0.3  # of the mean loss, added to each: held-back parts are small
 
 
@@ -115,7 +116,8 @@ def train_ensemble(
             deadline = time.monotonic() + (i // at_once + 1) * seconds
             return TimeBudget(seconds, deadline=deadline)
         # one network that is trained is better than several that are not
-        return TimeBudget(left / (n_members - i), left, LEAST_EPOCHS * n_steps)
+        least_epochs = min(LEAST_EPOCHS, recipe.max_epochs)
+        return TimeBudget(left / (n_members - i), left, least_epochs * n_steps)
 
     def task(i: int, **reporting) -> Callable[[], TrainedNetwork]:
         train, valid = split(i)
@@ -163,7 +165,7 @@ def train_ensemble(
             keep(i, trained)
             progress.stopped |= trained.interrupted
             stop = progress.end(fitted_so_far) or progress.stopped
-            if stop or progress.time_left() <= 0:
+            if stop or progress.time_left() <= LEAST_SHARE * trained.seconds:
                 break
     progress.end(fitted_so_far)
     return members

@@ -92,13 +92,18 @@ class TimeBudget:
 
     def used(self, elapsed: float, step: int) -> float:
         """Give the share of the budget that was used in some time and steps."""
-        seconds = self.seconds
-        if step >= MEASURED_STEPS:
+        if self.is_optional and step >= MEASURED_STEPS:
             needed = self.least_steps * elapsed / step
-            if self.is_optional and needed > max(seconds, self.limit):
+            if needed > max(self.seconds, self.limit):
                 return 1.0
-            seconds = max(seconds, min(needed, self.limit))
-        return elapsed / max(seconds, 1e-9)
+        return elapsed / max(self.granted(elapsed, step), 1e-9)
+
+    def granted(self, elapsed: float, step: int) -> float:
+        """Give the time that a training has which took so many steps in some time."""
+        if step < MEASURED_STEPS:
+            return self.seconds
+        needed = self.least_steps * elapsed / step
+        return max(self.seconds, min(needed, self.limit))
 
 
 class Schedule(Callback):

@@ -231,16 +231,12 @@ def train_network(
             is_over = False  # somebody ended it
         cooled = None
         if everything is not None and is_over and stop_early.best_epoch_:
-            seconds = time.monotonic() - started
-            cooled = _cool_down(
-                net,
-                stop_early.best_epoch_,
-                recipe,
-                everything,
-                callbacks,
-                budget,
-                seconds,
-            )
+            if budget is not None:
+                elapsed = time.monotonic() - started
+                left = budget.granted(elapsed, schedule.step_) - elapsed
+                budget = replace(budget, seconds=left, limit=0.0)
+            best = stop_early.best_epoch_
+            cooled = _cool_down(net, best, recipe, everything, callbacks, budget)
     nets = [net] if cooled is None else [net, cooled]
     history = [
         {k: v for k, v in row.items() if k != "batches"} | {"epoch": epoch}
@@ -303,17 +299,14 @@ def _cool_down(
     everything: TensorTable,
     callbacks: list,
     budget: TimeBudget | None,
-    seconds: float,
 ) -> TrainingNet | None:
     """Train the network that a net came to in its best epoch, on with all rows.
 
-    `seconds` of the budget are used up. What was held back so far is learnt too, and
-    the weights settle, which they do not at the rate at which training was stopped.
+    What was held back so far is learnt too, and the weights settle, which they do not
+    at the rate at which training was stopped.
     """
-    if budget is not None:
-        budget = replace(budget, seconds=budget.seconds - seconds, limit=0.0)
-        if budget.begin().seconds <= 0:
-            return None
+    if budget is not None and budget.begin().seconds <= 0:
+        return None
     max_epochs = recipe.cooldown_epochs(best)
     factor = max(recipe.shape()(best / recipe.max_epochs), LEAST_FACTOR)
     n_steps = len(BatchIterator(everything, recipe.batch_size))

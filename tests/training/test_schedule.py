@@ -67,6 +67,13 @@ class TestTimeBudget:
         assert TimeBudget(4.0, 16.0, 20).used(10.0, 10) == pytest.approx(10 / 16)
         assert TimeBudget(40.0, 100.0, 20).used(10.0, 10) == pytest.approx(0.25)
 
+    def test_what_is_granted_is_the_budget_or_what_the_least_steps_need(self):
+        budget = TimeBudget(4.0, 100.0, 20)
+        assert budget.granted(2.0, 1) == 4
+        assert budget.granted(10.0, 10) == 20
+        assert budget.granted(1.0, 10) == 4
+        assert TimeBudget(4.0, 16.0, 20).granted(10.0, 10) == 16
+
     def test_an_optional_training_gives_up_once_it_knows_that_it_is_too_short(self):
         budget = TimeBudget(4.0, least_steps=20, is_optional=True)
         assert budget.used(2.0, 1) == pytest.approx(0.5)

@@ -157,6 +157,19 @@ def test_time_that_suffices_gives_all_networks(run):
     assert [member.n_epochs for member in members] == [5, 5, 5]
 
 
+def test_one_network_is_trained_well_before_others_are_begun(run):
+    class SlowNet(SmallNet):
+        def forward(self, numeric):
+            time.sleep(0.01)
+            return super().forward(numeric)
+
+    # five passes in an epoch: all networks take a second each, at least
+    plan = make_recipe(max_epochs=20)
+    progress = Progress(time.monotonic() + 1.6)
+    [member] = run(build=SlowNet, recipe=plan, progress=progress)
+    assert member.n_epochs > 10
+
+
 class TestWeights:
     def weights(self, *losses):
         return ensemble_weights([TrainedNetwork({}, score=-loss) for loss in losses])
