@@ -117,7 +117,8 @@ class NASLanguageModel(SearchingEstimator):
         Epochs without improvement before `early_stopping` stops. "auto" is 3.
 
     time_limit : float or None, default=None
-        Seconds for all of `fit`. The best found in time is trained in time.
+        Seconds for all of `fit`. The best found in time is trained in time, as fewer
+        networks than `ensemble_size` where there is no time for all.
 
     checkpoint : str, path or None, default=None
         A folder in which the progress of `fit` is kept; see

@@ -159,7 +159,8 @@ class NASRegressor(RegressorMixin, BaseNAS):
         answers, an `X` of rows without columns, and `y`.
 
     time_limit : float or None, default=None
-        Seconds for all of `fit`. The best found in time is trained in time.
+        Seconds for all of `fit`. The best found in time is trained in time, as fewer
+        networks than `ensemble_size` where there is no time for all.
 
     checkpoint : str, path or None, default=None
         A folder in which the progress of `fit` is kept: what the search found, and
