@@ -1,4 +1,3 @@
-import functools
 import os
 
 os.environ.setdefault("SCIPY_ARRAY_API", "1")  # read when scipy is first imported
@@ -12,7 +11,7 @@ import pytest
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
-from sknas import NASClassifier, NASLanguageModel, NASRegressor
+from sknas import NASClassifier
 
 QUICK = {
     "max_epochs": 8,
@@ -83,19 +82,3 @@ def fitted_digits(digits):
 def fitted_mixed():
     """A classifier fitted on the mixed table, which tests must not change."""
     return NASClassifier(**QUICK).fit(*make_mixed())
-
-
-@pytest.fixture
-def small_budgets(monkeypatch):
-    """Let the estimators do nothing well, but soon."""
-
-    def soon(fit):
-        @functools.wraps(fit)
-        def quick_fit(self, *args, **kwargs):
-            self.set_params(search_epochs=2, n_candidates=3, max_epochs=2)
-            return fit(self, *args, **kwargs)
-
-        return quick_fit
-
-    for estimator in (NASClassifier, NASRegressor, NASLanguageModel):
-        monkeypatch.setattr(estimator, "fit", soon(estimator.fit))

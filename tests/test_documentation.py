@@ -1,5 +1,6 @@
 """The README and the pages: their code runs, and they are complete and build."""
 
+import functools
 import re
 import runpy
 import shutil
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import sknas
+from sknas import NASClassifier, NASLanguageModel, NASRegressor
 from sknas.spaces import SPACES
 
 ROOT = Path(__file__).parents[1]
@@ -41,6 +43,22 @@ def elsewhere(tmp_path, monkeypatch):
     monkeypatch.delitem(sys.modules, "network", raising=False)
     yield tmp_path
     pyplot.close("all")
+
+
+@pytest.fixture
+def small_budgets(monkeypatch):
+    """Let the estimators do nothing well, but soon."""
+
+    def soon(fit):
+        @functools.wraps(fit)
+        def quick_fit(self, *args, **kwargs):
+            self.set_params(search_epochs=2, n_candidates=3, max_epochs=2)
+            return fit(self, *args, **kwargs)
+
+        return quick_fit
+
+    for estimator in (NASClassifier, NASRegressor, NASLanguageModel):
+        monkeypatch.setattr(estimator, "fit", soon(estimator.fit))
 
 
 def test_code_of_the_readme_runs(elsewhere, small_budgets, capsys):
