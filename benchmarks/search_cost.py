@@ -6,8 +6,9 @@ For each table of 2,000 rows and more, on one thread, medians over repeats:
 (a) the search's wall time over that of training the found network alone for the
 same number of epochs, those of the candidates included; then that of the shared
 parameters and controller alone, and of the whole search over 20 epochs of the found
-network; (b) a step of training under skorch over the same step in a
-plain loop; (c) `predict` over the networks' forward passes alone.
+network; (b) a step of training under skorch over the same step in a plain loop, both
+AdamW's, so that a dear optimizer hides nothing; (c) `predict` over the networks'
+forward passes alone.
 """
 
 from __future__ import annotations

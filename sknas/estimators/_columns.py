@@ -6,6 +6,7 @@ import datetime
 import numbers
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import compress
 
 import narwhals.stable.v2 as nw
 import numpy as np
@@ -203,7 +204,7 @@ def read_columns(X, is_categorical: np.ndarray, names: np.ndarray | None) -> Col
             if not is_categorical[i]
         ]
         labels = [
-            _factorize(s.to_list()) for i, s in enumerate(series) if is_categorical[i]
+            _factorize_series(s) for i, s in enumerate(series) if is_categorical[i]
         ]
         n_rows = len(frame)
     else:
@@ -325,20 +326,30 @@ def _label(value: object) -> str:
     return str(value)
 
 
+def _factorize_series(series: nw.Series) -> tuple[np.ndarray, np.ndarray]:
+    """Turn a column of a DataFrame into codes, and their levels as strings."""
+    column = series.to_native()
+    if not (nw.dependencies.is_pandas_series(column) and hasattr(column, "cat")):
+        return _factorize(series.to_list())
+    # by its categories, not by its rows, which are many times as many
+    values = [None, *column.cat.categories.tolist()]
+    codes = column.cat.codes.to_numpy().astype(np.int64) + 1
+    is_used = np.bincount(codes, minlength=len(values)) > 0
+    place, levels = _factorize(list(compress(values, is_used)))
+    return place[np.cumsum(is_used)[codes] - 1], levels
+
+
 def _factorize(values: list) -> tuple[np.ndarray, np.ndarray]:
     """Turn a column of categories into codes, and their levels as strings."""
-    known: dict[object, int] = {}
-    labels: list[str] = []
-    codes = np.empty(len(values), dtype=np.int64)
-    for i, value in enumerate(values):
-        try:
-            codes[i] = known[value]
-        except KeyError:
-            codes[i] = known[value] = len(labels)
-            labels.append(_label(value))
-        except TypeError:  # a list, a dictionary: nothing that can be looked up
-            codes[i] = len(labels)
-            labels.append(str(value))
+    try:
+        known = dict.fromkeys(values)
+    except TypeError:  # a list, a dictionary: nothing that can be looked up
+        labels = [_label(value) for value in values]
+        codes = np.arange(len(values))
+    else:
+        labels = [_label(value) for value in known]
+        places = {value: i for i, value in enumerate(known)}
+        codes = np.fromiter(map(places.__getitem__, values), np.int64, len(values))
     # several values may have the same label
     levels, place = np.unique(np.array(labels, dtype=object), return_inverse=True)
     return place[codes], levels
