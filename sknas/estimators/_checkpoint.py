@@ -94,7 +94,7 @@ class Checkpoint:
 
     def _dump(self, value: object, path: Path) -> None:
         # a fit that is killed while it writes must not leave half a file
-        unfinished = path.with_suffix(f".unfinished-{os.getpid()}")
+        unfinished = path.with_name(f"{path.name}-unfinished-{os.getpid()}")
         joblib.dump(value, unfinished)
         unfinished.replace(path)
 
@@ -113,6 +113,5 @@ class Checkpoint:
     def clear(self) -> None:
         """Remove the progress of a fit that is complete."""
         if self.folder is not None:
-            for pattern in (f"*{SUFFIX}", "*.unfinished-*"):
-                for path in self.folder.glob(pattern):
-                    path.unlink()
+            for path in self.folder.glob(f"*{SUFFIX}*"):
+                path.unlink()

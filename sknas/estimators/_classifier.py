@@ -149,7 +149,9 @@ class NASClassifier(ClassifierMixin, BaseNAS):
     scoring : str, callable or None, default=None
         What the search rewards: a scikit-learn scorer or its name. None is the
         negative log-loss. A callable of your own gets a classifier that knows its
-        answers, an `X` of rows without columns, and `y`.
+        answers, an `X` of rows without columns, and `y`. Equal rows are one with a
+        weight, so that a metric that takes no weights sees them once.
+        `class_weight` counts in it.
 
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes, as elsewhere in scikit-learn.
@@ -168,7 +170,8 @@ class NASClassifier(ClassifierMixin, BaseNAS):
     callbacks : list of skorch.callbacks.Callback or None, default=None
         Callbacks of skorch that see the nets of the search and of all trainings. Those
         that are not judged on held-back rows have no "valid_loss" in their history: the
-        search's, and those that train with all rows.
+        search's, and those that train with all rows. With `n_jobs` they are copied
+        into processes, and what the copies note is lost.
 
     verbose : int, default=0
         1 shows progress bars of the search, the candidates and the training.
@@ -186,7 +189,8 @@ class NASClassifier(ClassifierMixin, BaseNAS):
 
     warm_start : bool, default=False
         Whether another `fit` goes on from the last one: the same architectures
-        train on from their weights, without search. The classes must be the same.
+        train on from their weights, without search, whatever `search_space`,
+        `architecture` and `ensemble_size` say by then. The classes must be the same.
 
     Attributes
     ----------
@@ -505,7 +509,8 @@ class NASClassifier(ClassifierMixin, BaseNAS):
         return ClassifierReward(scorer, attributes["classes_"])
 
     def _model_source(self, networks: list[str], reader: ReaderSource) -> list[str]:
-        classes = assign("CLASSES", self.classes_.tolist(), "the labels")
+        labels = [_plain_label(label) for label in self.classes_.tolist()]
+        classes = assign("CLASSES", labels, "the labels")
         model = model_class(
             "Gives the probabilities of CLASSES, averaged over networks.",
             networks,
@@ -514,3 +519,10 @@ class NASClassifier(ClassifierMixin, BaseNAS):
             end="return mean / mean.sum(dim=1, keepdim=True)",
         )
         return [classes, model]
+
+
+def _plain_label(label: object) -> str | int | float:
+    """Give a label as something that can be written as code."""
+    if isinstance(label, str):
+        return str.__str__(label)  # of a member of an enumeration too
+    return label if type(label) in (bool, int, float) else str(label)

@@ -177,7 +177,8 @@ def _refuse_channels_last(shape: tuple[int, ...], name: str) -> None:
             "np.moveaxis(X, -1, 1) puts them first; if the shape is right as it is, "
             f"set image_shape={tuple(shape)} to say so"
             if name == "X"
-            else "it is (channels, height, width)"
+            else "it is (channels, height, width); if it is right as it is, give X "
+            "that shape, of 4 dimensions"
         )
         raise ValueError(
             f"{name} seems to have the channels last, {tuple(shape)}, where they must "

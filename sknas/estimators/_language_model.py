@@ -31,7 +31,7 @@ from sknas.estimators._streams import (
 from sknas.preprocessing import TokenEncoder
 from sknas.search import InversePerplexity, SearchStrategy
 from sknas.spaces import SearchSpace
-from sknas.training import TokenLoss, single_precision, single_thread
+from sknas.training import TokenLoss, own_turn, single_precision, single_thread
 
 LEAST_TOKENS = 20
 
@@ -126,7 +126,8 @@ class NASLanguageModel(SearchingEstimator):
 
     callbacks : list of skorch.callbacks.Callback or None, default=None
         Callbacks of skorch that see the nets of the search and of all trainings. That
-        of the search has no "valid_loss" in its history.
+        of the search has no "valid_loss" in its history. With `n_jobs` they are copied
+        into processes, and what the copies note is lost.
 
     verbose : int, default=0
         1 shows progress bars of the search, the candidates and the training.
@@ -142,7 +143,8 @@ class NASLanguageModel(SearchingEstimator):
 
     warm_start : bool, default=False
         Whether another `fit` goes on from the last one: the same cells train on from
-        their weights, without search, and the vocabulary stays.
+        their weights, without search, whatever `search_space`, `architecture` and
+        `ensemble_size` say by then, and the vocabulary stays.
 
     Attributes
     ----------
@@ -305,6 +307,10 @@ class NASLanguageModel(SearchingEstimator):
         ValueError, TypeError
             If a parameter is wrong, or `X` is none of these or too short.
         """
+        with own_turn():  # what time it takes is counted from here
+            return self._fit(X, y)
+
+    def _fit(self, X, y):
         started = time.monotonic()
         check_parameters(self)
         for name in ("batch_size", "n_steps"):

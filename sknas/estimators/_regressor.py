@@ -24,6 +24,7 @@ from sknas.search import RegressorReward, ScorerReward, SearchStrategy
 from sknas.spaces import SearchSpace
 from sknas.training import RegressionLoss
 
+MOST_SPREADS = 1e18  # of a scaled target, whose square is a single-precision number
 LARGEST = 1e300  # target, whose distance from another is still a number
 N_STRATA = 10  # of targets by their size, each spread evenly over the parts held back
 
@@ -156,7 +157,8 @@ class NASRegressor(RegressorMixin, BaseNAS):
     scoring : str, callable or None, default=None
         What the search rewards: a scikit-learn scorer or its name. None is the
         negative `loss`. A callable of your own gets a regressor that knows its
-        answers, an `X` of rows without columns, and `y`.
+        answers, an `X` of rows without columns, and `y`. Equal rows are one with a
+        weight, so that a metric that takes no weights sees them once.
 
     time_limit : float or None, default=None
         Seconds for all of `fit`. The best found in time is trained in time, as fewer
@@ -172,7 +174,8 @@ class NASRegressor(RegressorMixin, BaseNAS):
     callbacks : list of skorch.callbacks.Callback or None, default=None
         Callbacks of skorch that see the nets of the search and of all trainings. Those
         that are not judged on held-back rows have no "valid_loss" in their history: the
-        search's, and those that train with all rows.
+        search's, and those that train with all rows. With `n_jobs` they are copied
+        into processes, and what the copies note is lost.
 
     verbose : int, default=0
         1 shows progress bars of the search, the candidates and the training.
@@ -190,7 +193,9 @@ class NASRegressor(RegressorMixin, BaseNAS):
 
     warm_start : bool, default=False
         Whether another `fit` goes on from the last one: the same architectures
-        train on from their weights, without search. There must be as many targets.
+        train on from their weights, without search, whatever `search_space`,
+        `architecture` and `ensemble_size` say by then. There must be as
+        many targets.
 
     Attributes
     ----------
@@ -462,6 +467,7 @@ class NASRegressor(RegressorMixin, BaseNAS):
         center, spread = scale
         # a constant is learnt as zeros
         scaled = (target - center) / np.where(spread > 0, spread, 1.0)
+        scaled = np.clip(scaled, -MOST_SPREADS, MOST_SPREADS)
         return scaled.astype(np.float32), {"_scale": scale}
 
     def _strata(self, target: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numbers
 import warnings
 from abc import ABCMeta, abstractmethod
+from contextlib import closing
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -155,7 +156,7 @@ class SearchingEstimator(
         device = attributes["_device"]
         n_phases = 3 if plan.given is None else 1
         listeners = listen(self, n_phases, *user_data)
-        bars = [ProgressBars()] if self.verbose else []
+        bars = ProgressBars(disable=not self.verbose)
         run = FitRun(
             space=plan.space,
             spec=spec,
@@ -163,13 +164,14 @@ class SearchingEstimator(
             recipe=self._recipe(data, spec, device),
             attributes=attributes,
             random_state=random_state,
-            progress=Progress(self._deadline(started), [*bars, *listeners]),
+            progress=Progress(self._deadline(started), [bars, *listeners]),
             callbacks=list(self.callbacks or ()),
             n_jobs=self.n_jobs,
             checkpoint=checkpoint,
         )
         seed = random_state.randint(np.iinfo(np.int32).max)
         with (
+            closing(bars),
             noting_interrupts(run.progress),
             private_random_state(seed, device),
             single_thread(device),

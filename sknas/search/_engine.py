@@ -252,7 +252,8 @@ def _train_shared(
         **optimizer_arguments(recipe.optimizer, recipe.weight_decay),
     )
     net.fit(problem.train)
-    if net.interrupted_ or progress.end(lambda: fitted_so_far(net)):
+    is_asked_to = progress.end(lambda: fitted_so_far(net))
+    if net.interrupted_ or is_asked_to:
         progress.stopped = True
     return net
 

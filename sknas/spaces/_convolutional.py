@@ -153,6 +153,9 @@ class ConvNetwork(nn.Module):
             m for m in self.modules() if isinstance(m, tuple(BATCH_NORMS.values()))
         ]
         momentum = norms[0].momentum
+        trained = [module for module in self.modules() if module.training]
+        for module in trained:  # no dropout, whose draws would change what follows
+            module.training = False
         for norm in norms:
             norm.reset_running_stats()
             norm.momentum = None  # the plain mean of all rows
@@ -161,6 +164,8 @@ class ConvNetwork(nn.Module):
         for norm in norms:
             norm.momentum = momentum
             norm.training = False
+        for module in trained:
+            module.training = True
         self._calibrated = architecture
 
 

@@ -13,6 +13,7 @@ from sknas.training._data import Batch, BatchIterator, TensorTable
 from sknas.training._ensemble import ensemble_weights, train_ensemble
 from sknas.training._isolation import (
     can_compute,
+    own_turn,
     private_random_state,
     single_precision,
     single_thread,
@@ -76,6 +77,7 @@ __all__ = [
     "network_weights",
     "noting_interrupts",
     "optimizer_arguments",
+    "own_turn",
     "predict_logits",
     "private_random_state",
     "run_tasks",

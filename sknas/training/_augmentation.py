@@ -15,27 +15,48 @@ CUTOUT_SHARE = 1 / 2  # of the size: 16 of 32, as DeVries and Taylor (2017)
 SHIFT, SCALE, DEGREES = 0.1, 0.1, 10.0  # at most, of an affine map
 
 
-def _offsets(image: Tensor, limit: int) -> Tensor:
-    return torch.randint(limit + 1, (len(image),), device=image.device)
+def _ends(image: Tensor, axis: int) -> Tensor:
+    """Give each row's size along an axis; NaN at the end of a series is not of it."""
+    size = image.shape[axis]
+    if image.ndim > 3:
+        return torch.full((len(image),), size, device=image.device)
+    step = torch.arange(1, size + 1, device=image.device)
+    return torch.where(image.isnan().all(dim=1), 0, step).amax(dim=1)
+
+
+def _up_to(limit: Tensor) -> Tensor:
+    """Draw a whole number from 0 up to each limit."""
+    return (torch.rand(len(limit), device=limit.device) * (limit + 1)).long()
+
+
+def _take(image: Tensor, place: Tensor, end: Tensor, axis: int) -> Tensor:
+    """Take places, of shape (n_rows, size), along an axis, up to each row's end."""
+    rows = torch.arange(len(image), device=image.device)[:, None]
+    here = torch.arange(image.shape[axis], device=image.device)
+    place = torch.where(here < end[:, None], place, here)
+    # a pair of indices puts its own axis first: (n_rows, size, ...)
+    return image.movedim(axis, 1)[rows, place].movedim(1, axis)
 
 
 def crop(image: Tensor) -> Tensor:
     """Shift images by up to an eighth of their size; edges are repeated outwards."""
-    rows = torch.arange(len(image), device=image.device)
     for axis in range(2, image.ndim):
-        size = image.shape[axis]
-        margin = max(1, round(CROP_SHARE * size))
-        place = _offsets(image, 2 * margin)[:, None] - margin
-        place = (place + torch.arange(size, device=image.device)).clamp(0, size - 1)
-        # a pair of indices puts its own axis first: (n_rows, size, ...)
-        image = image.movedim(axis, 1)[rows[:, None], place].movedim(1, axis)
+        end = _ends(image, axis)
+        margin = (CROP_SHARE * end).round().long().clamp(min=1)
+        shift = _up_to(2 * margin) - margin
+        place = torch.arange(image.shape[axis], device=image.device) + shift[:, None]
+        last = (end - 1).clamp(min=0)[:, None]
+        image = _take(image, place.clamp(min=0).minimum(last), end, axis)
     return image
 
 
 def flip(image: Tensor) -> Tensor:
     """Mirror every other image left to right; series, along their steps."""
-    chosen = torch.rand(len(image), *[1] * (image.ndim - 1), device=image.device) < 0.5
-    return torch.where(chosen, image.flip(-1), image)
+    end = _ends(image, -1)
+    place = torch.arange(image.shape[-1], device=image.device)
+    chosen = torch.rand(len(image), device=image.device) < 0.5
+    place = torch.where(chosen[:, None], end[:, None] - 1 - place, place)
+    return _take(image, place, end, -1)
 
 
 def cutout(image: Tensor) -> Tensor:
@@ -44,10 +65,13 @@ def cutout(image: Tensor) -> Tensor:
     for axis in range(2, image.ndim):
         size = image.shape[axis]
         shape = [-1] + [size if a == axis else 1 for a in range(1, image.ndim)]
-        centre = _offsets(image, size - 1)[:, None]
-        distance = (torch.arange(size, device=image.device) - centre).abs()
-        inside = inside & (distance < CUTOUT_SHARE * size / 2).view(shape)
-    mean = image.flatten(2).mean(dim=2).view(*image.shape[:2], *[1] * (image.ndim - 2))
+        end = _ends(image, axis)[:, None]
+        here = torch.arange(size, device=image.device)
+        distance = (here - _up_to(end[:, 0] - 1)[:, None]).abs()
+        is_near = (distance < CUTOUT_SHARE * end / 2) & (here < end)
+        inside = inside & is_near.view(shape)
+    mean = image.flatten(2).nanmean(dim=2)
+    mean = mean.view(*image.shape[:2], *[1] * (image.ndim - 2))
     return torch.where(inside, mean, image)
 
 

@@ -19,6 +19,13 @@ _threads_here = threading.local()
 
 
 @contextmanager
+def own_turn() -> Iterator[None]:
+    """Wait until no other thread trains, and let none train meanwhile."""
+    with _generator_lock:
+        yield
+
+
+@contextmanager
 def private_random_state(seed: int, device: str = "cpu") -> Iterator[None]:
     """Seed torch's default generators, and put them back afterwards.
 

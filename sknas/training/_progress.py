@@ -34,9 +34,16 @@ class Listener(Protocol):
 
 
 class ProgressBars:
-    """One bar for each phase, on the standard error stream."""
+    """One bar for each phase, on the standard error stream.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    disable : bool, default=False
+        Whether to show none.
+    """
+
+    def __init__(self, disable: bool = False) -> None:
+        self.disable = disable
         self._bars: list[tqdm | None] = []
 
     def begin(self, name: str, n_steps: int) -> None:
@@ -45,7 +52,11 @@ class ProgressBars:
             self._bars[0].set_postfix_str(name)
             self._bars.append(None)
         else:
-            self._bars.append(tqdm(total=n_steps, desc=f"{name:<10}", leave=True))
+            self._bars.append(
+                tqdm(
+                    total=n_steps, desc=f"{name:<10}", leave=True, disable=self.disable
+                )
+            )
 
     def step(self, fitted: Callable[[], dict]) -> bool:
         """Move the bar."""
@@ -62,6 +73,13 @@ class ProgressBars:
         elif self._bars:
             self._bars[-1].update()
         return False
+
+    def close(self) -> None:
+        """Close what an error has left open."""
+        while self._bars:
+            bar = self._bars.pop()
+            if bar is not None:
+                bar.close()
 
 
 class Progress:

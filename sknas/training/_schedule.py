@@ -132,6 +132,9 @@ class Schedule(Callback):
     shape : callable, optional
         Gives the learning rate's factor from the share that is done. The default is
         the square root of what is left.
+
+    moves_drop_paths : bool, default=True
+        Whether drop-paths are told; if not, they stay as they are.
     """
 
     def __init__(
@@ -141,19 +144,24 @@ class Schedule(Callback):
         budget: TimeBudget | None = None,
         is_whole: bool = True,
         shape: Callable[[float], float] | None = None,
+        moves_drop_paths: bool = True,
     ) -> None:
         self.n_steps = n_steps
         self.first_step = first_step
         self.budget = budget
         self.is_whole = is_whole
         self.shape = shape or schedule_shape("sqrt", 1)
+        self.moves_drop_paths = moves_drop_paths
 
     def on_train_begin(self, net, **kwargs) -> None:
         """Begin to count."""
         self.step_ = 0
         self.started_ = time.monotonic()
         self.budget_ = self.budget and self.budget.begin()
-        self.drop_paths_ = [m for m in net.module_.modules() if isinstance(m, DropPath)]
+        self.drop_paths_ = []
+        if self.moves_drop_paths:
+            modules = net.module_.modules()
+            self.drop_paths_ = [m for m in modules if isinstance(m, DropPath)]
 
     def on_batch_begin(self, net, training=False, **kwargs) -> None:
         """Set the learning rate of the step to come."""
@@ -180,7 +188,8 @@ class Schedule(Callback):
             if will_be_done < 1:
                 done = max(done, used)
         step += self.first_step
-        return min((step + 1) / WARM_UP_STEPS, 1.0) * self.shape(done)
+        # more time may have passed than there was, since it was looked at last
+        return min((step + 1) / WARM_UP_STEPS, 1.0) * self.shape(min(done, 1.0))
 
     def _used(self) -> float:
         if self.budget_ is None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from skorch.callbacks import EarlyStopping, GradientNormClipping
+from skorch.callbacks import Callback, EarlyStopping, GradientNormClipping
 from skorch.dataset import Dataset
 from skorch.helper import predefined_split
 from skorch.utils import noop
@@ -19,7 +19,7 @@ from sknas.training._isolation import private_random_state, single_thread
 from sknas.training._net import TrainingNet
 from sknas.training._optimizers import optimizer_arguments
 from sknas.training._predict import prediction_rows
-from sknas.training._progress import Progress, ReportEpochs
+from sknas.training._progress import Progress, ReportEpochs, StopTraining
 from sknas.training._schedule import Schedule, TimeBudget, schedule_shape
 from sknas.training._weights import Weights, load_weights, network_weights
 
@@ -108,18 +108,48 @@ class TrainedNetwork:
     """Steps that were undone, since their loss or gradient was not finite."""
 
 
-class StopEarly(EarlyStopping):
-    """skorch's, for a training that may be over before it has begun."""
+class JudgeEpochs(EarlyStopping):
+    """skorch's, but leaves it to :class:`StopEarly` to stop.
+
+    So all callbacks hear of the last epoch, after which those that are behind skorch's
+    own are passed over. It also bears a training that is over before it has begun.
+    """
 
     @property
     def has_stopped(self) -> bool:
-        """Whether it was this callback that ended the training."""
+        """Whether there were as many epochs without improvement as are allowed."""
         return self.misses_ == self.patience
+
+    def on_epoch_end(self, net, **kwargs) -> None:
+        """Judge the epoch, and keep its weights if they are the best."""
+        try:
+            super().on_epoch_end(net, **kwargs)
+        except KeyboardInterrupt:
+            if not self.has_stopped:  # it was the user
+                raise
 
     def on_train_end(self, net, **kwargs) -> None:
         """Load the weights of the best epoch, if there was any."""
         if net.history:
             super().on_train_end(net, **kwargs)
+
+
+class StopEarly(Callback):
+    """Stops a training, after all callbacks have heard of its last epoch.
+
+    Parameters
+    ----------
+    judge : JudgeEpochs
+        Knows when.
+    """
+
+    def __init__(self, judge: JudgeEpochs) -> None:
+        self.judge = judge
+
+    def on_epoch_end(self, net, **kwargs) -> None:
+        """Stop if it is time."""
+        if self.judge.has_stopped:
+            raise StopTraining
 
 
 def train_network(
@@ -198,7 +228,7 @@ def train_network(
         is_whole=n_epochs is None,
         shape=recipe.shape(),
     )
-    stop_early = StopEarly(
+    judge = JudgeEpochs(
         patience=recipe.n_iter_no_change or recipe.max_epochs + 1,
         threshold=recipe.tol,
         threshold_mode="abs",
@@ -219,23 +249,24 @@ def train_network(
             [
                 schedule,
                 *recipe.clipping(),
-                *([] if valid is None else [stop_early]),
+                *([] if valid is None else [judge]),
                 *callbacks,
+                *([] if valid is None else [StopEarly(judge)]),
             ],
             iterator_valid__batch_size=prediction_rows(train.inputs, recipe.device),
             train_split=None if valid is None else predefined_split(valid),
         )
         net.fit(train)
-        is_over = stop_early.has_stopped or len(net.history) == net.max_epochs
+        is_over = judge.has_stopped or len(net.history) == net.max_epochs
         if progress is not None and progress.task_stopped:
             is_over = False  # somebody ended it
         cooled = None
-        if everything is not None and is_over and stop_early.best_epoch_:
+        if everything is not None and is_over and judge.best_epoch_:
             if budget is not None:
                 elapsed = time.monotonic() - started
                 left = budget.granted(elapsed, schedule.step_) - elapsed
                 budget = replace(budget, seconds=left, limit=0.0)
-            best = stop_early.best_epoch_
+            best = judge.best_epoch_
             cooled = _cool_down(net, best, recipe, everything, callbacks, budget)
     nets = [net] if cooled is None else [net, cooled]
     history = [
@@ -244,7 +275,7 @@ def train_network(
     ]
     score = float("nan")
     if any("valid_loss" in row for row in history):
-        best = stop_early.best_epoch_
+        best = judge.best_epoch_
         score = -history[best - 1]["valid_loss"] if best else -np.inf
     return TrainedNetwork(
         weights=network_weights(network),
@@ -310,7 +341,9 @@ def _cool_down(
     max_epochs = recipe.cooldown_epochs(best)
     factor = max(recipe.shape()(best / recipe.max_epochs), LEAST_FACTOR)
     n_steps = len(BatchIterator(everything, recipe.batch_size))
-    schedule = Schedule(max_epochs * n_steps, budget=budget, shape=_linear)
+    schedule = Schedule(
+        max_epochs * n_steps, budget=budget, shape=_linear, moves_drop_paths=False
+    )
     network = net.module_
     before = network_weights(network)
     cooled = _make_net(

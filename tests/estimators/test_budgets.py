@@ -2,9 +2,11 @@ import os
 import signal
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 from sklearn.datasets import load_iris, make_classification
 from sklearn.exceptions import ConvergenceWarning
 from skorch.callbacks import Callback
@@ -78,6 +80,36 @@ def test_ctrl_c_in_the_search_ends_the_fit(endless):
     assert is_usable(endless)
     assert 0 < len(endless.history_) < ENDLESS
     assert len(endless.search_results_["rank"]) >= 1
+
+
+def test_ctrl_c_in_the_search_is_told_to_callbacks(endless):
+    class Tasks:
+        begun, ended = [], []
+
+        def setup(self, estimator, context):
+            pass
+
+        def teardown(self, estimator, context):
+            pass
+
+        def on_fit_task_begin(self, estimator, context):
+            self.begun.append(context.task_name)
+
+        def on_fit_task_end(self, estimator, context):
+            self.ended.append(context.task_name)
+
+    tasks = Tasks()
+    endless.set_params(callbacks=[InterruptLater("search")], batch_size=4)
+    endless.set_callbacks(tasks).fit(X, y)
+    for name in ("search", "fit"):
+        assert tasks.begun.count(name) == tasks.ended.count(name) == 1
+
+
+def test_fits_in_threads_take_turns_and_each_has_its_time(endless):
+    models = [clone(endless).set_params(time_limit=2) for _ in range(2)]
+    with ThreadPoolExecutor(2) as threads:
+        for model in threads.map(lambda model: model.fit(X, y), models):
+            assert model.score(X, y) > 0.8
 
 
 def test_ctrl_c_while_a_callback_runs_ends_the_fit_and_not_one_net_only(endless):

@@ -15,7 +15,7 @@ from skorch.callbacks import (
     GradientNormClipping,
 )
 
-from sknas import NASClassifier
+from sknas import ConvMacroSpace, NASClassifier
 
 callback = pytest.importorskip("sklearn.callback")
 
@@ -116,6 +116,22 @@ def test_skorch_callbacks_see_the_nets_of_search_and_training(quick):
     assert recorder.events_.count(("gradient", "training")) > 3
 
 
+def test_skorch_callbacks_hear_of_the_epoch_in_which_a_training_stops_early(tiny):
+    class Count(Callback):
+        n_begun = n_ended = 0
+
+        def on_epoch_begin(self, net, **kwargs):
+            self.n_begun += 1
+
+        def on_epoch_end(self, net, **kwargs):
+            self.n_ended += 1
+
+    count = Count()
+    tiny.set_params(max_epochs=1000, n_iter_no_change=2, callbacks=[count]).fit(X, y)
+    assert len(tiny.net_.history) < 1000
+    assert count.n_begun == count.n_ended > 0
+
+
 def test_a_callback_that_only_looks_changes_nothing(quicker):
     plain = NASClassifier(**quicker).fit(X, y).predict_proba(X)
     watched = NASClassifier(**quicker, callbacks=[Recorder(), EpochTimer()]).fit(X, y)
@@ -199,6 +215,18 @@ def test_callbacks_change_no_result(tiny):
     assert losses[0] == losses[1]
     scores = [m.search_results_["shared_score"].tolist() for m in (tiny, plain)]
     assert scores[0] == scores[1]
+
+
+def test_callbacks_change_no_result_of_networks_with_dropout(digits):
+    images, _, labels, _ = digits
+    images = images.reshape(-1, 8, 8)
+    space = ConvMacroSpace(n_layers=2, n_filters=4, n_reductions=1, dropout=0.5)
+    model = NASClassifier(space, search_epochs=6, max_epochs=1, random_state=0)
+    losses = []
+    for own in (clone(model), clone(model).set_callbacks(Predictions())):
+        own.fit(images, labels)
+        losses.append([epoch["train_loss"] for epoch in own.history_])
+    assert losses[0] == losses[1]
 
 
 def test_a_classifier_with_callbacks_is_pickled(tiny):
@@ -329,6 +357,14 @@ def test_progress_bars_are_closed_when_a_fit_fails_or_stops(quick, capfd):
         model.fit(X, y)
     from tqdm import tqdm
 
+    assert not [bar for bar in tqdm._instances if not bar.disable]
+
+    class Broken(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        model.set_params(scoring=None, callbacks=[Broken()]).fit(X, y)
     assert not [bar for bar in tqdm._instances if not bar.disable]
 
 

@@ -100,6 +100,13 @@ class TestUnits:
             errors[loss] = np.median(np.abs(model.predict(X) - y))
         assert errors["absolute_error"] < 0.5 < errors["squared_error"]
 
+    def test_an_outlier_beyond_single_precision_is_borne(self, table, quick):
+        X, y = table
+        y_bad = y.copy()
+        y_bad[np.argmin(np.abs(y))] = 1e45
+        model = NASRegressor(**quick | {"max_epochs": 30}, loss="absolute_error")
+        assert np.median(np.abs(model.fit(X, y_bad).predict(X) - y)) < 0.5
+
 
 class TestSeveralTargets:
     def test_they_are_learnt_by_one_network_each_in_its_unit(self, table, quick):

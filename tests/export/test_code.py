@@ -217,3 +217,17 @@ def test_categories_of_rare_types_are_known_by_the_same_names(quicker):
     clf = NASClassifier(**quicker | {"max_epochs": 40}).fit(X, y)
     assert clf.score(X, y) == 1
     np.testing.assert_allclose(answer_of_code(clf, X), clf.predict_proba(X), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [np.array(["2020-01-01", "2021-01-01"], dtype="datetime64[D]"), list(Colour)],
+)
+def test_labels_of_rare_types_are_written_by_their_names(quicker, labels):
+    rows = np.arange(40) % 2
+    X = pd.DataFrame({"letter": np.array(["a", "b"])[rows]})
+    y = np.array(labels, dtype=getattr(labels, "dtype", object))[rows]
+    clf = NASClassifier(**quicker | {"max_epochs": 40}).fit(X, y)
+    np.testing.assert_allclose(answer_of_code(clf, X), clf.predict_proba(X), atol=1e-6)
+    names = [getattr(label, "value", str(label)) for label in clf.classes_.tolist()]
+    assert f"CLASSES = {names}" in clf.export_code()

@@ -84,6 +84,43 @@ def test_affine_keeps_the_middle_near_the_middle():
     assert len(rows.unique()) > 2
 
 
+class TestSeriesThatEndEarly:
+    """Behind its end, a series has nothing but NaN."""
+
+    @pytest.fixture
+    def series(self):
+        series = torch.full((N_ROWS, 2, 100), float("nan"))
+        series[:, 0, :8] = torch.arange(8.0)
+        series[:, 1, :8] = torch.arange(8.0) + 10
+        series[:, 0, 3] = float("nan")  # missing: the end is not here
+        return series
+
+    @pytest.mark.parametrize("name", ["crop", "cutout", "flip"])
+    def test_they_stay_where_they_are(self, series, name):
+        result = augment(name, series)
+        assert result[:, :, 8:].isnan().all()
+        assert not result[:, 1, :8].isnan().any()
+        assert len({tuple(row[1, :8].tolist()) for row in result}) > 1
+
+    def test_crop_shifts_by_an_eighth_of_their_own_length(self, series):
+        shifts = augment("crop", series)[:, 1, 4] - 14
+        assert shifts.unique().tolist() == [-1.0, 0.0, 1.0]
+
+    def test_flip_mirrors_within_their_own_length(self, series):
+        result = augment("flip", series)[:, 1, :8]
+        mirrored = (result == series[:, 1, :8].flip(-1)).all(dim=1)
+        assert 0.35 < mirrored.float().mean() < 0.65
+
+    def test_cutout_blanks_at_most_half_of_their_own_length(self, series):
+        blank = (augment("cutout", series)[:, 1] == series[:, 1, :8].mean()).sum(dim=1)
+        assert blank.max() == 3  # a distance below two
+
+    def test_nothing_at_all_stays_nothing(self):
+        nothing = torch.full((N_ROWS, 1, 16), float("nan"))
+        for name in ("crop", "cutout", "flip"):
+            assert augment(name, nothing).isnan().all()
+
+
 class TestAugmentation:
     def test_steps_follow_each_other_and_bytes_become_floats(self):
         image = torch.ones(4, 1, 3, 3, dtype=torch.uint8)

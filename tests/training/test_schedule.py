@@ -37,6 +37,10 @@ class TestLearningRate:
         assert schedule.factor(1000, 0.0) == 0.0
         assert schedule.factor(1200, 0.0) == 0.0
 
+    def test_it_is_never_below_nothing_however_late_it_is(self):
+        schedule = Schedule(100, budget=TimeBudget(1.0), shape=lambda done: 1 - done)
+        assert schedule.factor(40, 1.3) == 0.0
+
     def test_a_training_in_two_parts_has_the_course_of_one(self):
         whole = factors(Schedule(100), 100)
         second = factors(Schedule(100, first_step=40), 60)
