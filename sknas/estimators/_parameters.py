@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import numbers
 import os
 from collections.abc import Callable
 
@@ -12,6 +10,7 @@ import torch
 from sklearn.metrics import get_scorer
 from skorch.callbacks import Callback
 
+from sknas.rules import is_count, is_integer, is_number
 from sknas.training import (
     AUGMENTATIONS,
     OPTIMIZERS,
@@ -20,25 +19,12 @@ from sknas.training import (
 )
 
 
-def _is_integer(value: object) -> bool:
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
-
-
-def _is_number(value: object) -> bool:
-    is_real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    return is_real and math.isfinite(value)
-
-
-def _count(value: object) -> bool:
-    return _is_integer(value) and value >= 1
-
-
 def _count_or_auto(value: object) -> bool:
-    return value == "auto" if isinstance(value, str) else _count(value)
+    return value == "auto" if isinstance(value, str) else is_count(value)
 
 
 def _count_or_none(value: object) -> bool:
-    return value is None or _count(value)
+    return value is None or is_count(value)
 
 
 def _flag(value: object) -> bool:
@@ -48,7 +34,7 @@ def _flag(value: object) -> bool:
 def _is_seed(value: object) -> bool:
     if value is None or isinstance(value, np.random.RandomState):
         return True
-    return _is_integer(value) and 0 <= value < 2**32
+    return is_integer(value) and 0 <= value < 2**32
 
 
 def _is_device(value: object) -> bool:
@@ -73,7 +59,9 @@ def _is_image_shape(value: object) -> bool:
     if value is None:
         return True
     return (
-        isinstance(value, tuple | list) and len(value) == 3 and all(map(_count, value))
+        isinstance(value, tuple | list)
+        and len(value) == 3
+        and all(map(is_count, value))
     )
 
 
@@ -91,11 +79,11 @@ _COUNT_OR_AUTO = 'an integer from 1 up or "auto"'
 RULES: dict[str, tuple[str, Callable[[object], bool]]] = {
     "search_epochs": (_COUNT_OR_AUTO, _count_or_auto),
     "n_candidates": (_COUNT_OR_AUTO, _count_or_auto),
-    "ensemble_size": ("an integer from 1 up", _count),
+    "ensemble_size": ("an integer from 1 up", is_count),
     "max_epochs": (_COUNT_OR_AUTO, _count_or_auto),
     "batch_size": (_COUNT_OR_AUTO, _count_or_auto),
-    "lr": ("a number above 0", lambda v: _is_number(v) and v > 0),
-    "weight_decay": ("a number from 0 up", lambda v: _is_number(v) and v >= 0),
+    "lr": ("a number above 0", lambda v: is_number(v) and v > 0),
+    "weight_decay": ("a number from 0 up", lambda v: is_number(v) and v >= 0),
     "optimizer": (
         f"one of {['auto', *sorted(OPTIMIZERS)]}",
         lambda v: isinstance(v, str) and v in ("auto", *OPTIMIZERS),
@@ -106,7 +94,7 @@ RULES: dict[str, tuple[str, Callable[[object], bool]]] = {
     ),
     "max_gradient_norm": (
         "None or a number above 0",
-        lambda v: v is None or (_is_number(v) and v > 0),
+        lambda v: v is None or (is_number(v) and v > 0),
     ),
     "augmentation": (
         f'"auto", None, or a tuple of callables and of {sorted(AUGMENTATIONS)}',
@@ -121,7 +109,7 @@ RULES: dict[str, tuple[str, Callable[[object], bool]]] = {
     "n_tokens": ("None or an integer from 1 up", _count_or_none),
     "validation_fraction": (
         "a number from 0.01 to 0.5",
-        lambda v: _is_number(v) and 0.01 <= v <= 0.5,
+        lambda v: is_number(v) and 0.01 <= v <= 0.5,
     ),
     "early_stopping": ("True or False", _flag),
     "n_iter_no_change": (_COUNT_OR_AUTO, _count_or_auto),
@@ -132,7 +120,7 @@ RULES: dict[str, tuple[str, Callable[[object], bool]]] = {
     ),
     "quantile": (
         "None or a number between 0 and 1, both excluded",
-        lambda v: v is None or (_is_number(v) and 0 < v < 1),
+        lambda v: v is None or (is_number(v) and 0 < v < 1),
     ),
     "class_weight": (
         'None, "balanced" or a dictionary from class to weight',
@@ -142,7 +130,7 @@ RULES: dict[str, tuple[str, Callable[[object], bool]]] = {
     ),
     "time_limit": (
         "None or a number of seconds above 0",
-        lambda v: v is None or (_is_number(v) and v > 0),
+        lambda v: v is None or (is_number(v) and v > 0),
     ),
     "checkpoint": (
         "None or the path of a folder",
@@ -157,7 +145,7 @@ RULES: dict[str, tuple[str, Callable[[object], bool]]] = {
     ),
     "verbose": (
         "True, False or an integer from 0 up",
-        lambda v: _flag(v) or (_is_integer(v) and v >= 0),
+        lambda v: _flag(v) or (is_integer(v) and v >= 0),
     ),
     "device": (
         '"auto" or the name of a torch device such as "cpu" or "cuda"',
@@ -165,7 +153,7 @@ RULES: dict[str, tuple[str, Callable[[object], bool]]] = {
     ),
     "n_jobs": (
         "None or an integer other than 0",
-        lambda v: v is None or (_is_integer(v) and v),
+        lambda v: v is None or (is_integer(v) and v),
     ),
     "random_state": (
         "None, an integer from 0 to 2**32 - 1 or a numpy RandomState",
@@ -208,7 +196,7 @@ def check_parameters(estimator) -> None:
     class_weight = parameters.get("class_weight")
     if isinstance(class_weight, dict):
         for label, weight in class_weight.items():
-            if not _is_number(weight) or weight < 0:
+            if not is_number(weight) or weight < 0:
                 raise ValueError(
                     f"The 'class_weight' parameter of {type(estimator).__name__} must "
                     f"hold numbers from 0 up. Got {weight!r} for class {label!r}."

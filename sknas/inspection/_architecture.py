@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import numbers
-
 from sknas.architecture import Architecture
 from sknas.inspection._checks import check_has_network
 from sknas.inspection._layout import is_chain
 from sknas.inspection._matplotlib import import_pyplot
 from sknas.inspection._part import FONT_SIZE, LETTER, LINE, Part, split_parts
+from sknas.rules import is_integer
 from sknas.spaces import DataSpec, Graph, SearchSpace
 from sknas.training import private_random_state
 
@@ -147,7 +146,7 @@ class ArchitectureDisplay:
         graph = space.graph(architecture, spec)
         title, n_parameters = architecture.space, dict.fromkeys(graph.nodes, 0)
         if spec is not None:
-            sizes = count_parameters(space, architecture, spec)
+            sizes = parameter_sizes(space, architecture, spec)
             title = f"{title}: {sum(sizes.values()):,} parameters"
             n_parameters = parameters_of_nodes(graph, sizes)
         return cls(graph, n_parameters, title).plot(ax)
@@ -204,8 +203,7 @@ class ArchitectureDisplay:
 
 
 def _is_index(value: object, n: int) -> bool:
-    is_whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    return is_whole and 0 <= value < n
+    return is_integer(value) and 0 <= value < n
 
 
 def _arrange(parts: list[Part]) -> list[list[Part]]:
@@ -220,7 +218,7 @@ def _height(column: list[Part]) -> float:
     return sum(part.height for part in column) + PART_GAP * (len(column) - 1)
 
 
-def count_parameters(
+def parameter_sizes(
     space: SearchSpace, architecture: Architecture, spec: DataSpec
 ) -> dict[str, int]:
     """Give the sizes of a stand-alone network's parameters, by their names."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html import escape
 
 from sknas.architecture import Architecture
-from sknas.inspection._architecture import count_parameters, parameters_of_nodes
+from sknas.inspection._architecture import parameter_sizes, parameters_of_nodes
 from sknas.inspection._layout import find_layers
 from sknas.inspection._part import shape_text
 from sknas.spaces import DataSpec, Graph, SearchSpace
@@ -108,7 +108,7 @@ def architecture_block(
     block : Block
         The boxes.
     """
-    sizes = count_parameters(space, architecture, spec)
+    sizes = parameter_sizes(space, architecture, spec)
     title = f"{architecture.space}: {sum(sizes.values()):,} parameters"
     graph = space.graph(architecture, spec)
     n_parameters = parameters_of_nodes(graph, sizes)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.utils.validation import check_is_fitted
+
+from sknas.rules import is_count
 
 PADDING, UNKNOWN, FIRST = 0, 1, 2  # ids that no token has, and the first that one has
 LONGEST = 1_000  # ids in a row, where max_length is "auto"
@@ -299,7 +300,7 @@ class TokenEncoder(TransformerMixin, BaseEstimator):
         if not (
             self.max_length == "auto"
             if isinstance(self.max_length, str)
-            else _is_count(self.max_length)
+            else is_count(self.max_length)
         ):
             raise ValueError(
                 "The 'max_length' parameter of TokenEncoder must be an integer from 1 "
@@ -310,11 +311,6 @@ class TokenEncoder(TransformerMixin, BaseEstimator):
                 'The \'keep\' parameter of TokenEncoder must be "first" or "last". '
                 f"Got {self.keep!r} instead."
             )
-
-
-def _is_count(value: object) -> bool:
-    is_integer = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    return is_integer and value >= 1
 
 
 def check_documents(X: Iterable[str]) -> list[str]:

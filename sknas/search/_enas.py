@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
-import math
-import numbers
-
 import numpy as np
 import torch
 from torch import nn
 
 from sknas.architecture import Architecture
 from sknas.decisions import Decisions
+from sknas.rules import check_rules, is_count, is_number, is_positive, is_rate
 from sknas.search._controller import Controller
 from sknas.search._strategy import SearchStrategy
 from sknas.training import private_random_state
 
 POLICY_SAMPLES = 256  # that the options' probabilities are averaged over
+ABOVE_ZERO = "a number above 0", is_positive
+COUNT = "an integer from 1 up", is_count
+RULES = {
+    "controller_hidden_size": COUNT,
+    "controller_lr": ABOVE_ZERO,
+    "temperature": ABOVE_ZERO,
+    "tanh_constant": ABOVE_ZERO,
+    "entropy_weight": (
+        "a number from 0 up",
+        lambda value: is_number(value) and value >= 0,
+    ),
+    "baseline_decay": ("a number from 0 to below 1", is_rate),
+    "normalize_advantage": (
+        "True or False",
+        lambda value: isinstance(value, bool | np.bool_),
+    ),
+    "max_gradient_norm": ABOVE_ZERO,
+    "updates_per_epoch": COUNT,
+    "samples_per_update": COUNT,
+}
 
 
 class ENAS(SearchStrategy):
@@ -123,33 +141,7 @@ class ENAS(SearchStrategy):
 
     def check_parameters(self) -> None:
         """Check the parameters; see the base class."""
-        integer, real = numbers.Integral, numbers.Real
-        above_zero = real, "a number above 0", lambda value: value > 0
-        count = integer, "an integer from 1 up", lambda value: value >= 1
-        for name, (kind, rule, is_right) in {
-            "controller_hidden_size": count,
-            "controller_lr": above_zero,
-            "temperature": above_zero,
-            "tanh_constant": above_zero,
-            "entropy_weight": (real, "a number from 0 up", lambda value: value >= 0),
-            "baseline_decay": (real, "from 0 to below 1", lambda value: 0 <= value < 1),
-            "max_gradient_norm": above_zero,
-            "updates_per_epoch": count,
-            "samples_per_update": count,
-        }.items():
-            value = getattr(self, name)
-            if (
-                not isinstance(value, kind)
-                or isinstance(value, bool)
-                or not math.isfinite(value)
-                or not is_right(value)
-            ):
-                raise ValueError(f"{name} of ENAS must be {rule}, got {value!r}.")
-        if not isinstance(self.normalize_advantage, bool | np.bool_):
-            raise ValueError(
-                "normalize_advantage of ENAS must be True or False, got "
-                f"{self.normalize_advantage!r}."
-            )
+        check_rules(self, RULES)
 
     def ask(self, n: int) -> list[Architecture]:
         """Sample from the policy; see the base class."""

@@ -14,6 +14,7 @@ from torch import nn
 
 from sknas.architecture import Architecture
 from sknas.decisions import Decisions
+from sknas.rules import is_integer
 
 
 class SearchStrategy(BaseEstimator, metaclass=ABCMeta):
@@ -249,7 +250,7 @@ def check_strategy(strategy: SearchStrategy) -> None:
     strategy.check_parameters()
     for name, least in (("updates_per_epoch", 0), ("samples_per_update", 1)):
         value = getattr(strategy, name)
-        if not isinstance(value, numbers.Integral) or value < least:
+        if not is_integer(value) or value < least:
             raise ValueError(
                 f"{name} of {type(strategy).__name__} must be an integer from {least} "
                 f"up, got {value!r}."

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from sknas.architecture import Architecture
 from sknas.decisions import Decision, Decisions
+from sknas.rules import are_options, is_count
 from sknas.spaces._base import DataSpec
 from sknas.spaces._conv_macro_network import MacroNetwork, reduction_levels, skips_of
 from sknas.spaces._conv_macro_source import macro_source
 from sknas.spaces._convolutional import ConvSpace, input_shape
 from sknas.spaces._graph import Graph, Node
-from sknas.spaces._rules import are_options, is_count
 
 # in the order of the official code, whose numbers for them are their places here
 OPERATIONS = (

@@ -8,19 +8,19 @@ from torch import nn
 
 from sknas.architecture import Architecture
 from sknas.decisions import Decision, Decisions
+from sknas.rules import is_count, is_rate
 from sknas.spaces._base import DataSpec
 from sknas.spaces._conv_micro_network import (
     CELLS,
     OPERATIONS,
     STEM_FACTOR,
     MicroNetwork,
-    loose_ends,
+    loose_nodes,
     reduction_cells,
 )
 from sknas.spaces._conv_micro_source import micro_source
 from sknas.spaces._convolutional import ConvSpace, input_shape
 from sknas.spaces._graph import Graph, Node
-from sknas.spaces._rules import is_count, is_rate
 
 
 class ConvMicroSpace(ConvSpace):
@@ -211,7 +211,7 @@ class ConvMicroSpace(ConvSpace):
             architecture,
             spec,
             kinds=self._cell_kinds(spec),
-            ends={c: loose_ends(architecture, c, self.n_nodes) for c in CELLS},
+            ends={c: loose_nodes(architecture, c, self.n_nodes) for c in CELLS},
             n_nodes=self.n_nodes,
             n_filters=sizes["n_filters"],
             stem_filters=STEM_FACTOR * sizes["n_filters"],
@@ -263,7 +263,7 @@ class ConvMicroSpace(ConvSpace):
             level += len(cells) if kind == "reduction" else 0
             several = len(cells) > 1
             n_filters, *places = self._map_shape(spec, sizes, level)
-            n_ends = len(loose_ends(architecture, kind, self.n_nodes))
+            n_ends = len(loose_nodes(architecture, kind, self.n_nodes))
             nodes[f"cells_{cells[0]}"] = Node(
                 f"{len(cells)} {kind} cells" if several else f"{kind} cell",
                 "operation",
@@ -313,7 +313,7 @@ class ConvMicroSpace(ConvSpace):
                 edges.append((f"{cell}_{source}", name))
             nodes[f"{cell}_{k}"] = Node("+", "join", shape, (), part)
             edges += [(f"{cell}_operation_{k}_{i}", f"{cell}_{k}") for i in (1, 2)]
-        ends = loose_ends(architecture, cell, self.n_nodes)
+        ends = loose_nodes(architecture, cell, self.n_nodes)
         output = shape and (shape[0] * len(ends), *shape[1:])
         name = f"{cell}_output"
         nodes[name] = Node(

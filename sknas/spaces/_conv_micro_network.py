@@ -35,7 +35,7 @@ STEM_FACTOR = 3  # channels of the stem to those of a node, as in the official c
 AUXILIARY_FILTERS = 128, 768
 
 
-def loose_ends(architecture: Architecture, cell: str, n_nodes: int) -> list[int]:
+def loose_nodes(architecture: Architecture, cell: str, n_nodes: int) -> list[int]:
     """Give the nodes of a cell that no other node reads, inputs among them."""
     read = {
         architecture[f"{cell}_input_{k}_{i}"]
@@ -144,7 +144,7 @@ class Cell(nn.Module):
         if architecture is None:
             self.ends = list(range(2 + n_nodes))
         else:
-            self.ends = loose_ends(architecture, kind, n_nodes)
+            self.ends = loose_nodes(architecture, kind, n_nodes)
         # inputs that no node reads are passed on, in the size of the others
         self.reductions = nn.ModuleDict(
             {
@@ -171,7 +171,7 @@ class Cell(nn.Module):
                 results.append(self.operations[f"{k}_{i}_{j}_{operation}"](nodes[j]))
             nodes.append(results[0] + results[1])
         ends = {
-            str(k): nodes[k] for k in loose_ends(architecture, self.kind, self.n_nodes)
+            str(k): nodes[k] for k in loose_nodes(architecture, self.kind, self.n_nodes)
         }
         for j, reduction in self.reductions.items():
             if j in ends:

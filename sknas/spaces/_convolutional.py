@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from sknas.architecture import Architecture
 from sknas.modules import BATCH_NORMS, batch_norm, convolution
+from sknas.rules import check_rules, is_count, is_rate
 from sknas.spaces._base import DataSpec, SearchSpace
 from sknas.spaces._entry import Entry, TokenCounts, entry_channels
 from sknas.spaces._fixed_arc import FixedArcMixin
-from sknas.spaces._rules import check_rules, is_count, is_rate
 
 LARGEST_MAP = 256  # places of the stem's output, where stem_stride is "auto"
 SMALL_MAP = 100  # so few places leave time for more filters, where n_filters is "auto"

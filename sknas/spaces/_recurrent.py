@@ -7,6 +7,13 @@ from torch import nn
 from sknas.architecture import Architecture
 from sknas.decisions import Decision, Decisions
 from sknas.modules import CellDesign, loose_ends
+from sknas.rules import (
+    are_options,
+    check_rules,
+    is_count,
+    is_positive,
+    is_rate,
+)
 from sknas.spaces._base import DataSpec, SearchSpace
 from sknas.spaces._dag import read_dag, write_dag
 from sknas.spaces._fixed_arc import FixedArcMixin
@@ -17,13 +24,6 @@ from sknas.spaces._recurrent_network import (
     SequenceNetwork,
 )
 from sknas.spaces._recurrent_source import language_source, sequence_source
-from sknas.spaces._rules import (
-    are_options,
-    check_rules,
-    is_count,
-    is_positive,
-    is_rate,
-)
 
 # in the order of the numbers that the code of each variant has for them
 ACTIVATIONS = {

@@ -11,9 +11,9 @@ from torch import nn
 from sknas.architecture import Architecture
 from sknas.decisions import Decision, Decisions
 from sknas.modules import ACTIVATIONS
+from sknas.rules import is_count, is_rate
 from sknas.spaces._base import DataSpec, SearchSpace
 from sknas.spaces._graph import Graph, Node
-from sknas.spaces._rules import is_count, is_rate
 from sknas.spaces._tabular_networks import (
     EMBEDDINGS,
     TabularNetwork,

@@ -1,4 +1,4 @@
-"""What the parameters of spaces must be."""
+"""What parameters must be: the rules that several rooms share."""
 
 from __future__ import annotations
 
@@ -9,33 +9,41 @@ from collections.abc import Callable
 from sklearn.base import BaseEstimator
 
 
+def is_integer(value: object) -> bool:
+    """Whether a value is an integer, which True and False are not here."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def is_number(value: object) -> bool:
+    """Whether a value is a finite number."""
+    is_real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    return is_real and math.isfinite(value)
+
+
 def is_count(value: object) -> bool:
     """Whether a value is an integer from 1 up."""
-    is_integer = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    return is_integer and value >= 1
+    return is_integer(value) and value >= 1
 
 
 def is_rate(value: object) -> bool:
     """Whether a value is a number from 0 to below 1."""
-    is_real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    return is_real and 0 <= value < 1
+    return is_number(value) and 0 <= value < 1
 
 
 def is_positive(value: object) -> bool:
     """Whether a value is a finite number above 0."""
-    is_real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    return is_real and 0 < value < math.inf
+    return is_number(value) and value > 0
 
 
 def check_rules(
-    space: BaseEstimator, rules: dict[str, tuple[str, Callable[[object], bool]]]
+    owner: BaseEstimator, rules: dict[str, tuple[str, Callable[[object], bool]]]
 ) -> None:
-    """Raise a ValueError if a parameter of a space is not what its rule says."""
+    """Raise a ValueError if a parameter of a space or strategy breaks its rule."""
     for name, (rule, is_right) in rules.items():
-        value = getattr(space, name)
+        value = getattr(owner, name)
         if not is_right(value):
             raise ValueError(
-                f"{name} of {type(space).__name__} must be {rule}, got {value!r}."
+                f"{name} of {type(owner).__name__} must be {rule}, got {value!r}."
             )
 
 
