@@ -12,8 +12,8 @@ from sknas.estimators._columns import Columns
 from sknas.spaces import DataSpec
 
 CLIP = 3.0  # numbers bend towards +-3 spreads, as in RealMLP (Holzmueller et al., 2024)
-FIT_ROWS = 100_000  # medians, spreads and quantiles are taken from so many rows
-N_BINS = 16  # between the quantiles handed to the networks
+FIT_ROWS = 100_000  # medians, spreads and edges of bins are taken from so many rows
+N_BINS = 16  # of each number, for its piecewise-linear embedding
 MIN_FREQUENCY = 2  # rarer levels of a category are merged into one
 MAX_LEVELS = 128  # and so are the rarest beyond so many
 
@@ -25,6 +25,34 @@ def common_levels(codes: np.ndarray, copies: np.ndarray) -> np.ndarray:
     order = order if len(order) <= MAX_LEVELS else order[: MAX_LEVELS - 1]
     kept = order[count[order] >= MIN_FREQUENCY]
     return np.sort(kept)
+
+
+def bin_edges(column: np.ndarray, n_bins: int) -> np.ndarray:
+    """Give edges between which about as many values of a column lie.
+
+    A value that comes more often than fill a bin counts no more than that: where most
+    are equal, as zeros often are, the edges are those of the others.
+
+    Parameters
+    ----------
+    column : ndarray of shape (n_rows,)
+        The values.
+
+    n_bins : int
+        How many bins.
+
+    Returns
+    -------
+    edges : ndarray of shape (n_bins + 1,), float32
+        Values of the column, ascending; the same several times where there are few.
+    """
+    values, count = np.unique(column, return_counts=True)
+    weight = count.astype(np.float64)
+    while weight.min() <= (share := weight.sum() / n_bins) < weight.max():
+        weight = np.minimum(weight, share)
+    levels = np.linspace(0, 1, n_bins + 1)
+    edges = np.quantile(values, levels, weights=weight, method="inverted_cdf")
+    return edges.astype(np.float32)
 
 
 @dataclass
@@ -51,7 +79,7 @@ class TableEncoder:
     levels: list[list[str]] = field(default_factory=list)
     has_rare: list[bool] = field(default_factory=list)
     sizes: tuple[int, ...] = ()
-    quantiles: np.ndarray | None = None
+    bin_edges: np.ndarray | None = None
 
     def fit(self, columns: Columns, copies: np.ndarray) -> TableEncoder:
         """Learn from distinct rows, in a canonical order.
@@ -80,11 +108,9 @@ class TableEncoder:
             numeric = self._impute(numeric)
             self.scaler = RobustScaler().set_output(transform="default").fit(numeric)
             self.scaler.scale_ = self._scale(numeric)
-            self.quantiles = np.quantile(
-                self._bend(self.scaler.transform(numeric)),
-                np.linspace(0, 1, N_BINS + 1),
-                axis=0,
-            ).astype(np.float32)
+            scaled = self._bend(self.scaler.transform(numeric))
+            edges = [bin_edges(column, N_BINS) for column in scaled.T]
+            self.bin_edges = np.stack(edges, axis=1)
         for codes, levels in zip(columns.codes.T, columns.levels, strict=True):
             kept = levels[common_levels(codes, copies)].tolist()
             self.levels.append(kept)
@@ -163,7 +189,7 @@ class TableEncoder:
             n_outputs,
             n_numeric=self.n_numeric,
             category_sizes=self.sizes,
-            quantiles=self.quantiles,
+            bin_edges=self.bin_edges,
         )
 
     def to_state(self) -> dict[str, object]:

@@ -31,8 +31,9 @@ class DataSpec:
         For each categorical input, how many codes it has: they run from 0 to
         the size less one, and the size itself stands for "unknown".
 
-    quantiles : ndarray of shape (n_edges, n_numeric) or None, default=None
-        Increasing quantiles of each numeric input on the training rows.
+    bin_edges : ndarray of shape (n_edges, n_numeric) or None, default=None
+        For each numeric input, ascending values between which there are about as many
+        training rows.
 
     image_shape : tuple of int or None, default=None
         Of images, (n_channels, height, width); of series, (n_features, n_steps).
@@ -55,7 +56,7 @@ class DataSpec:
     n_outputs: int
     n_numeric: int = 0
     category_sizes: tuple[int, ...] = ()
-    quantiles: np.ndarray | None = field(default=None, compare=False)
+    bin_edges: np.ndarray | None = field(default=None, compare=False)
     image_shape: tuple[int, ...] | None = None
     image_mean: np.ndarray | None = field(default=None, compare=False)
     image_scale: np.ndarray | None = field(default=None, compare=False)

@@ -31,7 +31,7 @@ MAX_EMBEDDED_UNITS = 256  # of all numbers' embeddings together, if they are man
 
 
 def _piecewise_linear(spec: DataSpec, n_dimensions: int) -> nn.Module:
-    return PiecewiseLinearEmbedding(spec.quantiles, n_dimensions)
+    return PiecewiseLinearEmbedding(spec.bin_edges, n_dimensions)
 
 
 def _periodic(spec: DataSpec, n_dimensions: int) -> nn.Module:

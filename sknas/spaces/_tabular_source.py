@@ -129,7 +129,7 @@ def tabular_source(
             build.append(f"self.embedding = PeriodicEmbedding({arguments})")
         else:
             definitions.append(PIECEWISE_LINEAR)
-            n_bins = len(spec.quantiles) - 1
+            n_bins = len(spec.bin_edges) - 1
             arguments = f"{n_numeric}, {n_bins}, {n_dimensions}"
             build.append(f"self.embedding = PiecewiseLinearEmbedding({arguments})")
         build.append(f"self.embedded_input = {linear(n_units, bias=False)}")

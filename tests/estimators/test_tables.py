@@ -9,7 +9,7 @@ from sklearn.exceptions import DataConversionWarning
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sknas import NASClassifier
+from sknas import NASClassifier, TabularSpace
 
 
 def test_a_table_of_all_kinds_of_columns_is_learnt(fitted_mixed, mixed):
@@ -265,3 +265,28 @@ def test_tables_of_one_kind_only(mixed, quick, columns):
     X, y = mixed
     model = NASClassifier(**quick).fit(X[columns], y)
     assert model.score(X[columns], y) >= 0.45
+
+
+def test_bins_are_for_the_values_that_differ(quicker):
+    rng = np.random.RandomState(0)
+    amounts = np.where(rng.rand(300) < 0.9, 0.0, rng.lognormal(size=300))
+    X = np.column_stack([rng.normal(size=300), amounts, rng.poisson(0.5, 300)])
+    clf = NASClassifier(**quicker).fit(X, amounts > 1)
+    numeric, edges = clf.encode(X)["numeric"], clf.data_spec_.bin_edges
+    assert (np.diff(edges, axis=0) >= 0).all()
+    smooth, mostly_zero, few = edges.T
+    inner = np.quantile(numeric[:, 0], np.linspace(0, 1, len(edges)))
+    np.testing.assert_allclose(smooth, inner, atol=0.1)
+    assert len(np.unique(mostly_zero)) > 0.8 * len(edges)
+    assert set(few) == set(numeric[:, 2])
+
+
+def test_few_amounts_among_zeros_are_told_apart(quick):
+    rng = np.random.RandomState(0)
+    is_some = rng.rand(1500) < 0.1
+    amounts = np.where(is_some, rng.randint(1, 13, 1500), 0)
+    X, y = np.column_stack([amounts, rng.normal(size=1500)]), amounts % 2 == 1
+    space = TabularSpace(numeric_embeddings=("piecewise_linear",))
+    clf = NASClassifier(architecture=space.default_architecture(), **quick)
+    clf.set_params(search_space=space, max_epochs=60, ensemble_size=1)
+    assert clf.fit(X, y).score(X[is_some], y[is_some]) > 0.95
