@@ -9,7 +9,8 @@ there already are not computed again.
 What the search earns, with the same training in all:
 ``--models sknas sknas_random sknas_default sknas_default_6``. What a time limit costs:
 ``--models sknas_5s sknas_10s sknas_30s sknas_60s mlp hgb``. Regression:
-``--task regression``.
+``--task regression``. Larger tables: ``--max-rows 100000``, with a file of
+results of their own (``--results``).
 """
 
 from __future__ import annotations
@@ -37,11 +38,14 @@ def run(
     seed: int,
     folder: Path | None,
     task: str = "classification",
+    max_rows: int = datasets.MAX_ROWS,
 ) -> dict:
     """Fit one model on one split of one table."""
     X, y = datasets.load(name, folder)
     is_regression = task == "regression"
-    X_train, X_test, y_train, y_test = datasets.split(X, y, seed, not is_regression)
+    X_train, X_test, y_train, y_test = datasets.split(
+        X, y, seed, not is_regression, max_rows
+    )
     if not is_regression:
         labels = LabelEncoder().fit(y_train)
         # a class with one row may be in the test part
@@ -133,6 +137,9 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+")
     parser.add_argument("--results", type=Path)
     parser.add_argument("--n-jobs", type=int, default=1)
+    parser.add_argument(
+        "--max-rows", type=int, default=datasets.MAX_ROWS, help="of each part"
+    )
     arguments = parser.parse_args()
     task = arguments.task
     is_regression = task == "regression"
@@ -148,7 +155,8 @@ def main() -> None:
         if (model, name, seed) not in done
     ]
     rows = Parallel(n_jobs=arguments.n_jobs, return_as="generator_unordered")(
-        delayed(run)(*split, arguments.folder, task) for split in tasks
+        delayed(run)(*split, arguments.folder, task, arguments.max_rows)
+        for split in tasks
     )
     with path.open("a") as file:
         for row in rows:

@@ -47,9 +47,15 @@ def load(name: str, folder: Path | None) -> tuple[pd.DataFrame, pd.Series]:
     return X.astype({column: "category" for column in text}), y
 
 
-def split(X: pd.DataFrame, y: pd.Series, seed: int, stratify: bool = True) -> tuple:
-    """Split three to one, with at most `MAX_ROWS` rows in each part."""
+def split(
+    X: pd.DataFrame,
+    y: pd.Series,
+    seed: int,
+    stratify: bool = True,
+    max_rows: int = MAX_ROWS,
+) -> tuple:
+    """Split three to one, with at most `max_rows` rows in each part."""
     X_train, X_test, y_train, y_test = train_test_split(
         X, y, test_size=0.25, stratify=y if stratify else None, random_state=seed
     )
-    return X_train[:MAX_ROWS], X_test[:MAX_ROWS], y_train[:MAX_ROWS], y_test[:MAX_ROWS]
+    return tuple(part[:max_rows] for part in (X_train, X_test, y_train, y_test))

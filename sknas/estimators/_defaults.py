@@ -158,7 +158,7 @@ DEFAULT_BATCH_SIZES = {
 
 
 # on tables, Muon bears batches that are larger by a factor, where rows are not so few
-# that an epoch has but a handful of steps; and needs fewer steps
+# that an epoch has but a handful of steps; and a search needs fewer steps
 MUON_FACTOR, LEAST_MUON_ROWS = 2, 800
 
 
@@ -211,7 +211,7 @@ def resolve_epochs(
     if epochs != "auto":
         return int(epochs)
     most, least, max_steps = DEFAULT_EPOCHS[spec.kind][phase]
-    if spec.kind == "table" and optimizer == "muon":
+    if spec.kind == "table" and optimizer == "muon" and phase == "search":
         max_steps //= MUON_FACTOR
     if spec.kind not in ("table", "language"):
         max_steps = max_steps * PLACES // min(math.prod(spec.sizes), PLACES)
