@@ -193,8 +193,7 @@ class NASRegressor(RegressorMixin, BaseNAS):
     warm_start : bool, default=False
         Whether another `fit` goes on from the last one: the same architectures
         train on from their weights, without search, whatever `search_space`,
-        `architecture` and `ensemble_size` say by then. There must be as
-        many targets.
+        `architecture` and `ensemble_size` say by then. There must be as many targets.
 
     Attributes
     ----------
