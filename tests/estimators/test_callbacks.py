@@ -363,9 +363,10 @@ def test_progress_bars_are_closed_when_a_fit_fails_or_stops(quick, capfd):
         def on_epoch_end(self, net, **kwargs):
             raise ZeroDivisionError
 
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(ZeroDivisionError) as kept:  # as an interpreter keeps the last
         model.set_params(scoring=None, callbacks=[Broken()]).fit(X, y)
     assert not [bar for bar in tqdm._instances if not bar.disable]
+    assert kept.value.__traceback__ is not None
 
 
 def test_without_verbose_nothing_is_written_anywhere(
