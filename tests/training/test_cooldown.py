@@ -5,6 +5,7 @@ import pytest
 from skorch.callbacks import Callback
 from small_training import SmallNet, make_recipe, make_table, same
 
+from sknas.modules import DropPath
 from sknas.training import Progress, TimeBudget, train_network
 
 TRAIN, VALID = make_table(40, 0, noise=1.0), make_table(30, 1, noise=1.0)
@@ -154,3 +155,31 @@ def test_whole_trainings_have_one_too():
     _, steps = train(plan=plan)
     assert steps.n_rows == [40] * 4 + [70] * 2
     assert max(steps.rates[-10:]) <= 0.1 * plan.lr
+
+
+def test_drop_paths_stay_as_the_training_left_them():
+    class DropPaths(SmallNet):
+        def __init__(self):
+            super().__init__()
+            self.drop_path = DropPath(0.0)
+
+    class Watch(Callback):
+        progress = []
+
+        def on_batch_begin(self, net, training=False, **kwargs):
+            if training:
+                self.progress.append(net.module_.drop_path.progress)
+
+    steps = Steps()
+    train_network(
+        DropPaths,
+        TRAIN,
+        VALID,
+        PLAN,
+        0,
+        everything=EVERYTHING,
+        callbacks=[steps, Watch()],
+    )
+    assert {40, 70} == set(steps.n_rows)
+    assert Watch.progress == sorted(Watch.progress)
+    assert Watch.progress[-1] == Watch.progress[-3] > 0
