@@ -107,7 +107,7 @@ def test_ctrl_c_in_the_search_is_told_to_callbacks(endless):
 
 
 def test_fits_in_threads_take_turns_and_each_has_its_time(endless):
-    models = [clone(endless).set_params(time_limit=2) for _ in range(2)]
+    models = [clone(endless).set_params(time_limit=3) for _ in range(2)]
     with ThreadPoolExecutor(2) as threads:
         for model in threads.map(lambda model: model.fit(X, y), models):
             assert model.score(X, y) > 0.8
