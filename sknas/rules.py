@@ -6,12 +6,18 @@ import math
 import numbers
 from collections.abc import Callable
 
+import numpy as np
 from sklearn.base import BaseEstimator
 
 
 def is_integer(value: object) -> bool:
     """Whether a value is an integer, which True and False are not here."""
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def is_flag(value: object) -> bool:
+    """Whether a value is True or False, perhaps numpy's."""
+    return isinstance(value, bool | np.bool_)
 
 
 def is_number(value: object) -> bool:

@@ -10,7 +10,7 @@ import torch
 from sklearn.metrics import get_scorer
 from skorch.callbacks import Callback
 
-from sknas.rules import is_count, is_integer, is_number
+from sknas.rules import is_count, is_flag, is_integer, is_number
 from sknas.training import (
     AUGMENTATIONS,
     OPTIMIZERS,
@@ -25,10 +25,6 @@ def _count_or_auto(value: object) -> bool:
 
 def _count_or_none(value: object) -> bool:
     return value is None or is_count(value)
-
-
-def _flag(value: object) -> bool:
-    return isinstance(value, bool | np.bool_)
 
 
 def _is_seed(value: object) -> bool:
@@ -111,7 +107,7 @@ RULES: dict[str, tuple[str, Callable[[object], bool]]] = {
         "a number from 0.01 to 0.5",
         lambda v: is_number(v) and 0.01 <= v <= 0.5,
     ),
-    "early_stopping": ("True or False", _flag),
+    "early_stopping": ("True or False", is_flag),
     "n_iter_no_change": (_COUNT_OR_AUTO, _count_or_auto),
     "scoring": ("None, a callable or the name of a scikit-learn scorer", _is_scoring),
     "loss": (
@@ -145,7 +141,7 @@ RULES: dict[str, tuple[str, Callable[[object], bool]]] = {
     ),
     "verbose": (
         "True, False or an integer from 0 up",
-        lambda v: _flag(v) or (is_integer(v) and v >= 0),
+        lambda v: is_flag(v) or (is_integer(v) and v >= 0),
     ),
     "device": (
         '"auto" or the name of a torch device such as "cpu" or "cuda"',
@@ -159,7 +155,7 @@ RULES: dict[str, tuple[str, Callable[[object], bool]]] = {
         "None, an integer from 0 to 2**32 - 1 or a numpy RandomState",
         _is_seed,
     ),
-    "warm_start": ("True or False", _flag),
+    "warm_start": ("True or False", is_flag),
 }
 
 

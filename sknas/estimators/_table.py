@@ -27,7 +27,7 @@ def common_levels(codes: np.ndarray, copies: np.ndarray) -> np.ndarray:
     return np.sort(kept)
 
 
-def bin_edges(column: np.ndarray, n_bins: int) -> np.ndarray:
+def find_bin_edges(column: np.ndarray) -> np.ndarray:
     """Give edges between which about as many values of a column lie.
 
     A value that comes more often than fill a bin counts no more than that: where most
@@ -38,19 +38,16 @@ def bin_edges(column: np.ndarray, n_bins: int) -> np.ndarray:
     column : ndarray of shape (n_rows,)
         The values.
 
-    n_bins : int
-        How many bins.
-
     Returns
     -------
-    edges : ndarray of shape (n_bins + 1,), float32
+    edges : ndarray of shape (N_BINS + 1,), float32
         Values of the column, ascending; the same several times where there are few.
     """
     values, count = np.unique(column, return_counts=True)
     weight = count.astype(np.float64)
-    while weight.min() <= (share := weight.sum() / n_bins) < weight.max():
+    while weight.min() <= (share := weight.sum() / N_BINS) < weight.max():
         weight = np.minimum(weight, share)
-    levels = np.linspace(0, 1, n_bins + 1)
+    levels = np.linspace(0, 1, N_BINS + 1)
     edges = np.quantile(values, levels, weights=weight, method="inverted_cdf")
     return edges.astype(np.float32)
 
@@ -109,7 +106,7 @@ class TableEncoder:
             self.scaler = RobustScaler().set_output(transform="default").fit(numeric)
             self.scaler.scale_ = self._scale(numeric)
             scaled = self._bend(self.scaler.transform(numeric))
-            edges = [bin_edges(column, N_BINS) for column in scaled.T]
+            edges = [find_bin_edges(column) for column in scaled.T]
             self.bin_edges = np.stack(edges, axis=1)
         for codes, levels in zip(columns.codes.T, columns.levels, strict=True):
             kept = levels[common_levels(codes, copies)].tolist()

@@ -8,7 +8,7 @@ from torch import nn
 
 from sknas.architecture import Architecture
 from sknas.decisions import Decisions
-from sknas.rules import check_rules, is_count, is_number, is_positive, is_rate
+from sknas.rules import check_rules, is_count, is_flag, is_number, is_positive, is_rate
 from sknas.search._controller import Controller
 from sknas.search._strategy import SearchStrategy
 from sknas.training import private_random_state
@@ -21,15 +21,9 @@ RULES = {
     "controller_lr": ABOVE_ZERO,
     "temperature": ABOVE_ZERO,
     "tanh_constant": ABOVE_ZERO,
-    "entropy_weight": (
-        "a number from 0 up",
-        lambda value: is_number(value) and value >= 0,
-    ),
+    "entropy_weight": ("a number from 0 up", lambda v: is_number(v) and v >= 0),
     "baseline_decay": ("a number from 0 to below 1", is_rate),
-    "normalize_advantage": (
-        "True or False",
-        lambda value: isinstance(value, bool | np.bool_),
-    ),
+    "normalize_advantage": ("True or False", is_flag),
     "max_gradient_norm": ABOVE_ZERO,
     "updates_per_epoch": COUNT,
     "samples_per_update": COUNT,

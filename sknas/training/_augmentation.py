@@ -65,11 +65,11 @@ def cutout(image: Tensor) -> Tensor:
     for axis in range(2, image.ndim):
         size = image.shape[axis]
         shape = [-1] + [size if a == axis else 1 for a in range(1, image.ndim)]
-        end = _ends(image, axis)[:, None]
+        end = _ends(image, axis)
+        centre, end = _up_to(end - 1)[:, None], end[:, None]
         here = torch.arange(size, device=image.device)
-        distance = (here - _up_to(end[:, 0] - 1)[:, None]).abs()
-        is_near = (distance < CUTOUT_SHARE * end / 2) & (here < end)
-        inside = inside & is_near.view(shape)
+        is_near = (here - centre).abs() < CUTOUT_SHARE * end / 2
+        inside = inside & (is_near & (here < end)).view(shape)
     mean = image.flatten(2).nanmean(dim=2)
     mean = mean.view(*image.shape[:2], *[1] * (image.ndim - 2))
     return torch.where(inside, mean, image)

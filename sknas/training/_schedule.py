@@ -39,7 +39,7 @@ def _constant(done: float, n_epochs: int) -> float:
 
 
 def _square_root(done: float, n_epochs: int) -> float:
-    return max(1 - done, 0.0) ** 0.5
+    return (1 - done) ** 0.5
 
 
 SCHEDULES: dict[str, Callable[[float, int], float]] = {

@@ -109,24 +109,7 @@ class TrainedNetwork:
 
 
 class JudgeEpochs(EarlyStopping):
-    """skorch's, but leaves it to :class:`StopEarly` to stop.
-
-    So all callbacks hear of the last epoch, after which those that are behind skorch's
-    own are passed over. It also bears a training that is over before it has begun.
-    """
-
-    @property
-    def has_stopped(self) -> bool:
-        """Whether there were as many epochs without improvement as are allowed."""
-        return self.misses_ == self.patience
-
-    def on_epoch_end(self, net, **kwargs) -> None:
-        """Judge the epoch, and keep its weights if they are the best."""
-        try:
-            super().on_epoch_end(net, **kwargs)
-        except KeyboardInterrupt:
-            if not self.has_stopped:  # it was the user
-                raise
+    """skorch's, for a training that may be over before it has begun."""
 
     def on_train_end(self, net, **kwargs) -> None:
         """Load the weights of the best epoch, if there was any."""
@@ -135,20 +118,31 @@ class JudgeEpochs(EarlyStopping):
 
 
 class StopEarly(Callback):
-    """Stops a training, after all callbacks have heard of its last epoch.
+    """Stops a training, after all callbacks before it have heard of its last epoch.
+
+    skorch's own stops first, and those behind it hear nothing.
 
     Parameters
     ----------
     judge : JudgeEpochs
-        Knows when.
+        Counts the epochs without improvement.
+
+    patience : int or None
+        How many are allowed; None: any number.
     """
 
-    def __init__(self, judge: JudgeEpochs) -> None:
+    def __init__(self, judge: JudgeEpochs, patience: int | None) -> None:
         self.judge = judge
+        self.patience = patience
+
+    @property
+    def has_stopped(self) -> bool:
+        """Whether there were as many as are allowed."""
+        return self.patience is not None and self.judge.misses_ >= self.patience
 
     def on_epoch_end(self, net, **kwargs) -> None:
         """Stop if it is time."""
-        if self.judge.has_stopped:
+        if self.has_stopped:
             raise StopTraining
 
 
@@ -229,12 +223,13 @@ def train_network(
         shape=recipe.shape(),
     )
     judge = JudgeEpochs(
-        patience=recipe.n_iter_no_change or recipe.max_epochs + 1,
+        patience=recipe.max_epochs + 1,  # it does not stop by itself
         threshold=recipe.tol,
         threshold_mode="abs",
         load_best=True,
         sink=noop,
     )
+    stop_early = StopEarly(judge, recipe.n_iter_no_change)
     if progress is not None:
         callbacks = [ReportEpochs(progress, fitted), *callbacks]
     with private_random_state(seed, recipe.device), single_thread(recipe.device):
@@ -251,13 +246,13 @@ def train_network(
                 *recipe.clipping(),
                 *([] if valid is None else [judge]),
                 *callbacks,
-                *([] if valid is None else [StopEarly(judge)]),
+                *([] if valid is None else [stop_early]),
             ],
             iterator_valid__batch_size=prediction_rows(train.inputs, recipe.device),
             train_split=None if valid is None else predefined_split(valid),
         )
         net.fit(train)
-        is_over = judge.has_stopped or len(net.history) == net.max_epochs
+        is_over = stop_early.has_stopped or len(net.history) == net.max_epochs
         if progress is not None and progress.task_stopped:
             is_over = False  # somebody ended it
         cooled = None
