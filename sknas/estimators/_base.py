@@ -197,7 +197,7 @@ class BaseNAS(SearchingEstimator):
                 torch.from_numpy(target),
                 torch.from_numpy(weight.astype(np.float32)),
                 rounds=resolve_rounds(
-                    self.batch_size, kind, copies, self._optimizer(kind)
+                    self.batch_size, kind, copies, self._optimizers_of(kind)[0]
                 ),
             ).to(device),
             held_back_shares(

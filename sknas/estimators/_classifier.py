@@ -295,7 +295,10 @@ class NASClassifier(ClassifierMixin, BaseNAS):
     # accuracy +0.002 +- 0.001; regressors gained nothing by it. Default architectures,
     # without search: log-loss 0.54 to 0.95 of AdamW's on eight splits of MNIST, changed
     # or not, as good on digits, no lower on three splits of series
-    _optimizers: ClassVar[dict[str, str]] = {"table": "muon", "image": "muon"}
+    _optimizers: ClassVar[dict[str, tuple[str, ...]]] = {
+        "table": ("muon",),
+        "image": ("muon",),
+    }
 
     def __init__(
         self,

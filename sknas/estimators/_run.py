@@ -106,8 +106,8 @@ class FitRun:
     data : HeldBackData
         The rows.
 
-    recipe : Recipe
-        How networks are trained.
+    recipes : list of Recipe
+        How networks are trained, in turn; by the first they are searched.
 
     attributes : dict
         The fitted attributes that are known before any network is.
@@ -131,7 +131,7 @@ class FitRun:
     space: SearchSpace
     spec: DataSpec
     data: HeldBackData
-    recipe: Recipe
+    recipes: list[Recipe]
     attributes: dict
     random_state: np.random.RandomState
     progress: Progress
@@ -143,6 +143,11 @@ class FitRun:
         # of their own, so that training is the same whether the search ran or not
         seeds = self.random_state.randint(np.iinfo(np.int32).max, size=2)
         self.search_state, self.training_state = map(np.random.RandomState, seeds)
+
+    @property
+    def recipe(self) -> Recipe:
+        """How the first network is trained, and all are searched."""
+        return self.recipes[0]
 
     def check_network(self, architecture: Architecture) -> None:
         """Check, before anything is trained, that a network has as many outputs."""
@@ -199,7 +204,7 @@ class FitRun:
         trained = train_ensemble(
             [partial(self.space.network, a, self.spec) for a in architectures],
             self.data.split if stops_early else self.data.everything,
-            self.recipe,
+            self.recipes,
             everything=(lambda i: self.data.everything(i)[0]) if cools_down else None,
             random_state=self.training_state,
             progress=self.progress,

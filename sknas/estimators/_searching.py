@@ -93,8 +93,9 @@ class SearchingEstimator(
     _tol: ClassVar[float] = 0.0
     """A loss that is lower by no more is no improvement."""
 
-    _optimizers: ClassVar[dict[str, str]] = {}
-    """By kind of the data, the optimizer where it is "auto", if it is not AdamW."""
+    _optimizers: ClassVar[dict[str, tuple[str, ...]]] = {}
+    """By kind of the data, the optimizers that networks have in turn where it is
+    "auto", if that is not AdamW alone."""
 
     @abstractmethod
     def __init__(self) -> None: ...
@@ -161,7 +162,10 @@ class SearchingEstimator(
             space=plan.space,
             spec=spec,
             data=data,
-            recipe=self._recipe(data, spec, device),
+            recipes=[
+                self._recipe(data, spec, device, optimizer)
+                for optimizer in self._optimizers_of(spec.kind)
+            ],
             attributes=attributes,
             random_state=random_state,
             progress=Progress(self._deadline(started), [bars, *listeners]),
@@ -242,15 +246,16 @@ class SearchingEstimator(
         weights = self._weights if goes_on else None
         return run.finish(found, given, self.ensemble_size, weights)
 
-    def _optimizer(self, kind: str) -> str:
-        """Settle the optimizer for a kind of data."""
+    def _optimizers_of(self, kind: str) -> tuple[str, ...]:
+        """Settle the optimizers that networks have in turn, by the kind of data."""
         if self.optimizer == "auto":
-            return self._optimizers.get(kind, "adamw")
-        return self.optimizer
+            return self._optimizers.get(kind, ("adamw",))
+        return (self.optimizer,)
 
-    def _recipe(self, data: HeldBackData, spec: DataSpec, device: str) -> Recipe:
-        """Settle how networks are trained on these data."""
-        optimizer = self._optimizer(spec.kind)
+    def _recipe(
+        self, data: HeldBackData, spec: DataSpec, device: str, optimizer: str
+    ) -> Recipe:
+        """Settle how networks are trained on these data, with an optimizer."""
         train = data.split(0)[0]
         batch_size = train.batch_rows
         if batch_size is None:

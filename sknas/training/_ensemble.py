@@ -47,7 +47,7 @@ def ensemble_weights(members: list[TrainedNetwork]) -> np.ndarray:
 def train_ensemble(
     builds: list[Callable[[], nn.Module]],
     split: Callable[[int], tuple[TensorTable, TensorTable | None]],
-    recipe: Recipe,
+    recipes: list[Recipe],
     *,
     random_state: np.random.RandomState,
     progress: Progress,
@@ -68,8 +68,8 @@ def train_ensemble(
     split : callable
         Gives the rows to train on and to judge by, from a network's number.
 
-    recipe : Recipe
-        How to train.
+    recipes : list of Recipe
+        How to train. Networks take the recipes in turn.
 
     random_state : numpy.random.RandomState
         Source of the networks' seeds.
@@ -106,6 +106,9 @@ def train_ensemble(
     at_once = min(n_workers(n_jobs), n_members)
     done: list[nn.Module] = []
 
+    def recipe(i: int) -> Recipe:
+        return recipes[i % len(recipes)]
+
     def budget(i: int, n_steps: int) -> TimeBudget | None:
         left = max(progress.time_left(), 0.0)
         if np.isinf(left):
@@ -116,18 +119,18 @@ def train_ensemble(
             deadline = time.monotonic() + (i // at_once + 1) * seconds
             return TimeBudget(seconds, deadline=deadline)
         # one network that is trained is better than several that are not
-        least_epochs = min(LEAST_EPOCHS, recipe.max_epochs)
+        least_epochs = min(LEAST_EPOCHS, recipe(i).max_epochs)
         return TimeBudget(left / (n_members - i), left, least_epochs * n_steps)
 
     def task(i: int, **reporting) -> Callable[[], TrainedNetwork]:
         train, valid = split(i)
-        n_steps = len(BatchIterator(train, recipe.batch_size))
+        n_steps = len(BatchIterator(train, recipe(i).batch_size))
         training = partial(
             train_network,
             builds[i],
             train,
             valid,
-            recipe,
+            recipe(i),
             seeds[i],
             everything=everything and everything(i),
             weights=weights[i] if weights is not None else None,
@@ -138,7 +141,7 @@ def train_ensemble(
         return partial(step, f"network_{i}", training)
 
     def keep(i: int, trained: TrainedNetwork) -> None:
-        network = builds[i]().to(recipe.device)
+        network = builds[i]().to(recipe(i).device)
         load_weights(network, trained.weights)
         done.append(network)
 
@@ -154,9 +157,9 @@ def train_ensemble(
             keep(i, trained)
     else:
         for i in range(n_members):
-            n_epochs = recipe.max_epochs
+            n_epochs = recipe(i).max_epochs
             if everything is not None:
-                n_epochs += recipe.cooldown_epochs(n_epochs)
+                n_epochs += recipe(i).cooldown_epochs(n_epochs)
             progress.begin("network", n_epochs)
             trained = task(
                 i, progress=progress, fitted=lambda net: fitted([*done, net.module_])

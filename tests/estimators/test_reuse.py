@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone
-from sklearn.datasets import load_digits, load_iris
+from sklearn.datasets import load_diabetes, load_digits, load_iris
 from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback
@@ -146,7 +146,7 @@ def test_all_optimizers_learn(quick, optimizer):
     assert model.score(X, y) > 0.8
 
 
-def test_muon_is_the_default_of_images_and_of_classes_of_tables(quicker):
+def test_muon_is_the_default_of_tables_and_images(quicker):
     def probability(**arguments):
         model = NASClassifier(**quicker | arguments)
         return model.fit(X, y).predict_proba(X)
@@ -164,15 +164,32 @@ def test_muon_is_the_default_of_images_and_of_classes_of_tables(quicker):
     images = np.random.RandomState(0).rand(40, 6, 6)
     series = images[:, :, :2]
     for model, rows, target, expected in (
-        (NASClassifier, X, y, "Muon"),
-        (NASClassifier, images, np.arange(40) % 2, "Muon"),
-        (NASClassifier, series, np.arange(40) % 2, "AdamW"),
-        (NASRegressor, X, y, "AdamW"),
-        (NASRegressor, images, np.arange(40.0), "Muon"),
+        (NASClassifier, X, y, {"Muon"}),
+        (NASClassifier, images, np.arange(40) % 2, {"Muon"}),
+        (NASClassifier, series, np.arange(40) % 2, {"AdamW"}),
+        (NASRegressor, X, y, {"Muon", "AdamW"}),
+        (NASRegressor, images, np.arange(40.0), {"Muon"}),
     ):
         used.clear()
         model(**quicker).fit(rows, target)
-        assert set(used) == {expected}
+        assert set(used) == expected
+
+
+def test_networks_of_regressors_of_tables_take_turns_with_two_optimizers(quicker):
+    X, y = load_diabetes(return_X_y=True)
+    used = []
+
+    class NoteOptimizer(Callback):
+        def on_train_begin(self, net, **kwargs):
+            used.append(type(net.optimizer_).__name__)
+
+    own = TabularSpace().default_architecture()
+    reg = NASRegressor(**quicker | {"ensemble_size": 4}, architecture=own)
+    reg.set_params(callbacks=[NoteOptimizer()], early_stopping=False).fit(X, y)
+    assert used == ["Muon", "AdamW", "Muon", "AdamW"]
+    used.clear()
+    reg.set_params(optimizer="adamw").fit(X, y)
+    assert used == ["AdamW"] * 4
 
 
 @pytest.mark.parametrize(

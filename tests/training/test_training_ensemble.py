@@ -29,7 +29,7 @@ def run():
         return train_ensemble(
             [build] * n,
             lambda i: (make_table(64, 10 + i), make_table(32, 20 + i)),
-            kwargs.pop("recipe", make_recipe()),
+            kwargs.pop("recipes", [make_recipe()]),
             random_state=np.random.RandomState(seed),
             **kwargs,
         )
@@ -66,6 +66,11 @@ def test_each_network_is_trained_on_rows_and_with_a_seed_of_its_own(run):
     first = [member.weights["heads"] for member in members]
     assert not np.allclose(first[0], first[1]) and not np.allclose(first[1], first[2])
     assert all(member.n_epochs == 5 for member in members)
+
+
+def test_networks_take_recipes_in_turn(run):
+    recipes = [make_recipe(max_epochs=n) for n in (2, 4)]
+    assert [m.n_epochs for m in run(recipes=recipes)] == [2, 4, 2]
 
 
 def test_the_same_seed_gives_the_same_networks(run):
