@@ -13,7 +13,8 @@ from sknas.spaces import DataSpec
 
 CLIP = 3.0  # numbers bend towards +-3 spreads, as in RealMLP (Holzmueller et al., 2024)
 FIT_ROWS = 100_000  # medians, spreads and edges of bins are taken from so many rows
-N_BINS = 16  # of each number, for its piecewise-linear embedding
+# bins of each number, for its piecewise-linear embedding: more where rows are many
+LEAST_BINS, MOST_BINS, ROWS_PER_BIN = 16, 64, 200
 MIN_FREQUENCY = 2  # rarer levels of a category are merged into one
 MAX_LEVELS = 128  # and so are the rarest beyond so many
 
@@ -27,7 +28,7 @@ def common_levels(codes: np.ndarray, copies: np.ndarray) -> np.ndarray:
     return np.sort(kept)
 
 
-def find_bin_edges(column: np.ndarray) -> np.ndarray:
+def find_bin_edges(column: np.ndarray, n_bins: int) -> np.ndarray:
     """Give edges between which about as many values of a column lie.
 
     A value that comes more often than fill a bin counts no more than that: where most
@@ -38,16 +39,19 @@ def find_bin_edges(column: np.ndarray) -> np.ndarray:
     column : ndarray of shape (n_rows,)
         The values.
 
+    n_bins : int
+        Number of bins.
+
     Returns
     -------
-    edges : ndarray of shape (N_BINS + 1,), float32
+    edges : ndarray of shape (n_bins + 1,), float32
         Values of the column, ascending; the same several times where there are few.
     """
     values, count = np.unique(column, return_counts=True)
     weight = count.astype(np.float64)
-    while weight.min() <= (share := weight.sum() / N_BINS) < weight.max():
+    while weight.min() <= (share := weight.sum() / n_bins) < weight.max():
         weight = np.minimum(weight, share)
-    levels = np.linspace(0, 1, N_BINS + 1)
+    levels = np.linspace(0, 1, n_bins + 1)
     edges = np.quantile(values, levels, weights=weight, method="inverted_cdf")
     return edges.astype(np.float32)
 
@@ -106,7 +110,9 @@ class TableEncoder:
             self.scaler = RobustScaler().set_output(transform="default").fit(numeric)
             self.scaler.scale_ = self._scale(numeric)
             scaled = self._bend(self.scaler.transform(numeric))
-            edges = [find_bin_edges(column) for column in scaled.T]
+            n_bins = len(columns.numeric) // ROWS_PER_BIN
+            n_bins = min(max(n_bins, LEAST_BINS), MOST_BINS)
+            edges = [find_bin_edges(column, n_bins) for column in scaled.T]
             self.bin_edges = np.stack(edges, axis=1)
         for codes, levels in zip(columns.codes.T, columns.levels, strict=True):
             kept = levels[common_levels(codes, copies)].tolist()
