@@ -13,8 +13,9 @@ from sknas.spaces import DataSpec
 
 CLIP = 3.0  # numbers bend towards +-3 spreads, as in RealMLP (Holzmueller et al., 2024)
 FIT_ROWS = 100_000  # medians, spreads and edges of bins are taken from so many rows
-# bins of each number, for its piecewise-linear embedding: more where rows are many
-LEAST_BINS, MOST_BINS, ROWS_PER_BIN = 16, 64, 200
+# bins of each number, for its piecewise-linear embedding: more where rows are many, but
+# not of many columns, with which they would cost most of a step
+LEAST_BINS, MOST_BINS, ROWS_PER_BIN, MOST_BINS_TOGETHER = 16, 64, 200, 4096
 MIN_FREQUENCY = 2  # rarer levels of a category are merged into one
 MAX_LEVELS = 128  # and so are the rarest beyond so many
 
@@ -26,6 +27,12 @@ def common_levels(codes: np.ndarray, copies: np.ndarray) -> np.ndarray:
     order = order if len(order) <= MAX_LEVELS else order[: MAX_LEVELS - 1]
     kept = order[count[order] >= MIN_FREQUENCY]
     return np.sort(kept)
+
+
+def number_of_bins(n_rows: int, n_columns: int) -> int:
+    """Give the number of bins of each column, by the size of a table."""
+    most = min(MOST_BINS, n_rows // ROWS_PER_BIN, MOST_BINS_TOGETHER // n_columns)
+    return max(LEAST_BINS, most)
 
 
 def find_bin_edges(column: np.ndarray, n_bins: int) -> np.ndarray:
@@ -110,8 +117,7 @@ class TableEncoder:
             self.scaler = RobustScaler().set_output(transform="default").fit(numeric)
             self.scaler.scale_ = self._scale(numeric)
             scaled = self._bend(self.scaler.transform(numeric))
-            n_bins = len(columns.numeric) // ROWS_PER_BIN
-            n_bins = min(max(n_bins, LEAST_BINS), MOST_BINS)
+            n_bins = number_of_bins(len(columns.numeric), scaled.shape[1])
             edges = [find_bin_edges(column, n_bins) for column in scaled.T]
             self.bin_edges = np.stack(edges, axis=1)
         for codes, levels in zip(columns.codes.T, columns.levels, strict=True):

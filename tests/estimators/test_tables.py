@@ -281,11 +281,13 @@ def test_bins_are_for_the_values_that_differ(quicker):
     assert set(few) == set(numeric[:, 2])
 
 
-def test_many_rows_have_more_bins(quicker):
-    X = np.random.RandomState(0).normal(size=(6_000, 1))
-    for n_rows, n_bins in ((300, 16), (6_000, 30)):
-        clf = NASClassifier(**quicker).fit(X[:n_rows], X[:n_rows, 0] > 0)
-        assert len(clf.data_spec_.bin_edges) == n_bins + 1
+@pytest.mark.parametrize(
+    ("n_rows", "n_columns", "n_bins"), [(300, 1, 16), (6_000, 1, 30), (5_000, 200, 20)]
+)
+def test_many_rows_have_more_bins(quicker, n_rows, n_columns, n_bins):
+    X = np.random.RandomState(0).normal(size=(n_rows, n_columns))
+    clf = NASClassifier(**quicker).fit(X, X[:, 0] > 0)
+    assert len(clf.data_spec_.bin_edges) == n_bins + 1
 
 
 def test_few_amounts_among_zeros_are_told_apart(quick):
