@@ -301,10 +301,11 @@ class NASRegressor(RegressorMixin, BaseNAS):
     # the twenty of benchmarks/more_tables.py: squared errors lower by 1.2 +- 0.8 %
     _cooldowns: ClassVar[dict[str, float]] = {"table": 0.5}
 
-    # on the same tables, with search and cooldown, squared errors were lower by 7 +- 3 %
-    # than AdamW's without, in the median by 2 %; now one is better and now the other.
-    # R2 of the angle of 1,000 turned images of MNIST, default architectures without
-    # search, two seeds: 0.793 and 0.802, of AdamW 0.764 and 0.781
+    # on the same tables now one is better and now the other. With both, the search and
+    # the cooldown, squared errors were lower by 5.7 +- 1.6 % on 50 splits (median 2 %)
+    # than with AdamW alone and no cooldown, in 1.29 times the time. R2 of the angle of
+    # 1,000 turned images of MNIST, default architectures without search, two seeds:
+    # 0.793 and 0.802, of AdamW 0.764 and 0.781
     _optimizers: ClassVar[dict[str, tuple[str, ...]]] = {
         "table": ("muon", "adamw"),
         "image": ("muon",),

@@ -286,7 +286,8 @@ def test_bins_are_for_the_values_that_differ(quicker):
 )
 def test_many_rows_have_more_bins(quicker, n_rows, n_columns, n_bins):
     X = np.random.RandomState(0).normal(size=(n_rows, n_columns))
-    clf = NASClassifier(**quicker).fit(X, X[:, 0] > 0)
+    clf = NASClassifier(**quicker, architecture=TabularSpace().default_architecture())
+    clf.fit(X, X[:, 0] > 0)
     assert len(clf.data_spec_.bin_edges) == n_bins + 1
 
 
