@@ -107,9 +107,9 @@ class NASRegressor(RegressorMixin, BaseNAS):
     optimizer : {"auto", "muon", "adamw", "adam", "sgd"}, default="auto"
         The optimizer. "muon" is Muon (Jordan et al., 2024) for the matrices of linear
         layers and of convolutions, with AdamW for all other parameters; "sgd" has
-        Nesterov momentum 0.9. "auto" is "muon" for images and "adamw" for
-        series and texts; the networks of tables have "muon" and "adamw" in turn, and
-        are searched with the former.
+        Nesterov momentum 0.9. "auto" is "muon" for tables and images,
+        else "adamw"; of a regressor's networks for tables, every second one has
+        "adamw".
 
     lr_schedule : {"sqrt", "cosine", "cosine_restarts", "constant"}, default="sqrt"
         How the learning rate falls, after it has warmed up for 20 steps: with the

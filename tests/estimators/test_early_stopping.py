@@ -5,7 +5,7 @@ import pytest
 from sklearn.datasets import make_blobs
 from skorch.callbacks import Callback
 
-from sknas import NASClassifier, NASRegressor, TabularSpace
+from sknas import NASClassifier, NASRegressor, SequenceSpace, TabularSpace
 
 PLAIN = TabularSpace().default_architecture()
 
@@ -33,8 +33,10 @@ def fit(digits):
     return fit
 
 
-def test_classifiers_learn_what_was_held_back_in_the_end(fit):
-    model, n_rows = fit(max_epochs=12)
+@pytest.mark.parametrize("estimator", [NASClassifier, NASRegressor])
+def test_of_tables_what_was_held_back_is_learnt_in_the_end(fit, estimator):
+    space = TabularSpace()  # the architecture is in that of both
+    model, n_rows = fit(estimator, search_space=space, max_epochs=12)
     history = model.net_.history
     losses = [row["valid_loss"] for row in history if "valid_loss" in row]
     n_more = max(2, round(0.5 * (1 + np.argmin(losses))))
@@ -57,9 +59,9 @@ def test_what_cannot_become_better_is_soon_over():
     assert len(losses) == last + 8
 
 
-def test_regressors_do_not_learn_what_was_held_back(fit):
-    space = TabularSpace()
-    model, n_rows = fit(NASRegressor, search_space=space, max_epochs=6)
+def test_regressors_of_series_do_not_learn_what_was_held_back(fit):
+    plain = SequenceSpace().default_architecture()
+    model, n_rows = fit(NASRegressor, architecture=plain, n_steps=8, max_epochs=3)
     assert set(n_rows) == {240}
     assert all("valid_loss" in row for row in model.net_.history)
 

@@ -89,7 +89,7 @@ def test_at_the_same_time_they_become_what_they_become_one_by_one(run):
 
 def test_they_start_from_given_weights(run):
     weights = [network_weights(SmallNet()) for _ in range(3)]
-    members = run(weights=weights, recipe=make_recipe(lr=1e-12))
+    members = run(weights=weights, recipes=[make_recipe(lr=1e-12)])
     for member, start in zip(members, weights, strict=True):
         np.testing.assert_allclose(member.weights["heads"], start["heads"], atol=1e-6)
 
@@ -171,7 +171,7 @@ def test_one_network_is_trained_well_before_others_are_begun(run):
     # five passes in an epoch: a network takes a second, and half of one is not left
     plan = make_recipe(max_epochs=20)
     progress = Progress(time.monotonic() + 1.3)
-    [member] = run(build=SlowNet, recipe=plan, progress=progress)
+    [member] = run(build=SlowNet, recipes=[plan], progress=progress)
     assert member.n_epochs > 10
 
 
