@@ -286,16 +286,16 @@ class NASClassifier(ClassifierMixin, BaseNAS):
 
     # default architectures, without search: accuracy +0.0038 +- 0.0012 and log-loss
     # -0.0048 +- 0.0019 on the 54 of benchmarks/more_tables.py, +0.003 and -0.015 on
-    # 3,000 images of MNIST; regressors gained nothing by it, texts were not tried
+    # 3,000 images of MNIST; texts were not tried
     _cooldowns: ClassVar[dict[str, float]] = {"table": 0.5, "image": 0.3, "series": 0.3}
 
     # what is told apart without a mistake would be so a little better in each epoch
     _tol: ClassVar[float] = 1e-4
 
     # with search, on 60 splits of 20 tables: log-loss -0.004 +- 0.003, lower on 41,
-    # accuracy +0.002 +- 0.001; regressors gained nothing by it. Default architectures,
-    # without search: log-loss 0.54 to 0.95 of AdamW's on eight splits of MNIST, changed
-    # or not, as good on digits, no lower on three splits of series
+    # accuracy +0.002 +- 0.001; AdamW in turn with it, as regressors have it, gained
+    # nothing. Default architectures, without search: log-loss 0.54 to 0.95 of AdamW's on
+    # eight splits of MNIST, changed or not, as good on digits, no lower on three of series
     _optimizers: ClassVar[dict[str, tuple[str, ...]]] = {
         "table": ("muon",),
         "image": ("muon",),

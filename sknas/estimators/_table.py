@@ -30,7 +30,7 @@ def common_levels(codes: np.ndarray, copies: np.ndarray) -> np.ndarray:
 
 
 def number_of_bins(n_rows: int, n_columns: int) -> int:
-    """Give the number of bins of each column, by the size of a table."""
+    """Give the number of bins of each column, by distinct rows and by columns."""
     most = min(MOST_BINS, n_rows // ROWS_PER_BIN, MOST_BINS_TOGETHER // n_columns)
     return max(LEAST_BINS, most)
 
