@@ -196,6 +196,7 @@ class BaseNAS(SearchingEstimator):
                 {n: torch.from_numpy(a) for n, a in encoder.transform(rows).items()},
                 torch.from_numpy(target),
                 torch.from_numpy(weight.astype(np.float32)),
+                # those that suit the first network
                 rounds=resolve_rounds(
                     self.batch_size, kind, copies, self._optimizers_of(kind)[0]
                 ),

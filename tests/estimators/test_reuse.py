@@ -19,6 +19,16 @@ from sknas import (
 X, y = load_iris(return_X_y=True)
 
 
+class NoteOptimizer(Callback):
+    """Notes the optimizer of each net."""
+
+    def __init__(self):
+        self.used = []
+
+    def on_train_begin(self, net, **kwargs):
+        self.used.append(type(net.optimizer_).__name__)
+
+
 @pytest.fixture(scope="module")
 def searched():
     return NASClassifier(
@@ -154,13 +164,8 @@ def test_muon_is_the_default_of_tables_and_images(quicker):
     np.testing.assert_array_equal(probability(), probability(optimizer="muon"))
     assert (probability() != probability(optimizer="adamw")).all()
 
-    used = []
-
-    class NoteOptimizer(Callback):
-        def on_train_begin(self, net, **kwargs):
-            used.append(type(net.optimizer_).__name__)
-
-    quicker |= {"callbacks": [NoteOptimizer()]}
+    noted = NoteOptimizer()
+    quicker |= {"callbacks": [noted]}
     images = np.random.RandomState(0).rand(40, 6, 6)
     series = images[:, :, :2]
     for model, rows, target, expected in (
@@ -170,26 +175,21 @@ def test_muon_is_the_default_of_tables_and_images(quicker):
         (NASRegressor, X, y, {"Muon", "AdamW"}),
         (NASRegressor, images, np.arange(40.0), {"Muon"}),
     ):
-        used.clear()
+        noted.used.clear()
         model(**quicker).fit(rows, target)
-        assert set(used) == expected
+        assert set(noted.used) == expected
 
 
 def test_networks_of_regressors_of_tables_take_turns_with_two_optimizers(quicker):
     X, y = load_diabetes(return_X_y=True)
-    used = []
-
-    class NoteOptimizer(Callback):
-        def on_train_begin(self, net, **kwargs):
-            used.append(type(net.optimizer_).__name__)
-
+    noted = NoteOptimizer()
     own = TabularSpace().default_architecture()
     reg = NASRegressor(**quicker | {"ensemble_size": 4}, architecture=own)
-    reg.set_params(callbacks=[NoteOptimizer()], early_stopping=False).fit(X, y)
-    assert used == ["Muon", "AdamW", "Muon", "AdamW"]
-    used.clear()
+    reg.set_params(callbacks=[noted], early_stopping=False).fit(X, y)
+    assert noted.used == ["Muon", "AdamW", "Muon", "AdamW"]
+    noted.used.clear()
     reg.set_params(optimizer="adamw").fit(X, y)
-    assert used == ["AdamW"] * 4
+    assert noted.used == ["AdamW"] * 4
 
 
 @pytest.mark.parametrize(
