@@ -294,8 +294,9 @@ class NASClassifier(ClassifierMixin, BaseNAS):
 
     # with search, on 60 splits of 20 tables: log-loss -0.004 +- 0.003, lower on 41,
     # accuracy +0.002 +- 0.001; AdamW in turn with it, as regressors have it, gained
-    # nothing. Default architectures, without search: log-loss 0.54 to 0.95 of AdamW's on
-    # eight splits of MNIST, changed or not, as good on digits, no lower on three of series
+    # nothing. Default architectures, without search: log-loss 0.54 to 0.95 of AdamW's
+    # on eight splits of MNIST, changed or not, as good on digits, no lower on three of
+    # series
     _optimizers: ClassVar[dict[str, tuple[str, ...]]] = {
         "table": ("muon",),
         "image": ("muon",),

@@ -41,8 +41,8 @@ class Convolutional(nn.Module):
         return self.head({"all": self.projection({"a": x, "b": self.depthwise(x)})})
 
 
-def muon(matrix, **group):
-    group = {"params": [matrix], "is_matrix": True, "steps_per_direction": 1} | group
+def muon(*matrices, **group):
+    group = {"params": matrices, "is_matrix": True, "steps_per_direction": 1} | group
     return OPTIMIZERS["muon"]([group], lr=0.1, weight_decay=0.0)
 
 
@@ -81,6 +81,20 @@ def test_a_filter_is_a_matrix_of_what_comes_out(shape):
     change = take_step(torch.zeros(shape), gradient)
     flat = take_step(torch.zeros(shape).flatten(1), gradient.flatten(1))
     torch.testing.assert_close(change.flatten(1), flat)
+
+
+def test_each_of_several_matrices_takes_its_own_step():
+    shapes = [(8, 8), (3, 20), (8, 8), (20, 3), (8, 8), (4, 2, 3, 3), (3, 20)]
+    gradients = [torch.randn(shape) for shape in shapes]
+    gradients[2] = None
+    matrices = [nn.Parameter(torch.zeros(shape)) for shape in shapes]
+    optimizer = muon(*matrices)
+    for matrix, gradient in zip(matrices, gradients, strict=True):
+        matrix.grad = gradient
+    optimizer.step()
+    for matrix, gradient in zip(matrices, gradients, strict=True):
+        alone = take_step(torch.zeros(matrix.shape), gradient)
+        torch.testing.assert_close(matrix.detach(), alone, atol=1e-6, rtol=1e-4)
 
 
 def test_rows_without_gradient_stay_as_they_are():
