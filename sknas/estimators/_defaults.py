@@ -201,7 +201,8 @@ DEFAULT_EPOCHS = {
     "text": {"search": (20, 4, 200), "training": (60, 8, 600)},
     "language": {"search": (8, 2, 1_000), "training": (40, 3, 4_000)},
 }
-PLACES = 256  # pixels, or steps, for which these hold; smaller images get more
+# pixels, or steps, for which these hold: what is smaller gets more steps of training
+PLACES = {"image": 100, "series": 256, "text": 256}
 
 
 def resolve_epochs(
@@ -213,8 +214,9 @@ def resolve_epochs(
     most, least, max_steps = DEFAULT_EPOCHS[spec.kind][phase]
     if spec.kind == "table" and optimizer == "muon" and phase == "search":
         max_steps //= MUON_FACTOR
-    if spec.kind not in ("table", "language"):
-        max_steps = max_steps * PLACES // min(math.prod(spec.sizes), PLACES)
+    if spec.kind in PLACES:
+        places = PLACES[spec.kind]
+        max_steps = max_steps * places // min(math.prod(spec.sizes), places)
     return max(least, min(most, max_steps // n_steps))
 
 

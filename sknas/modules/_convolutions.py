@@ -151,11 +151,22 @@ class Projection(nn.Module):
             x = F.relu(x)
         if not self.reduces:
             return self.norm(self.convolve(x, weight))
-        n_axes = x.ndim - 2
-        even = x[(..., *[slice(None, None, 2)] * n_axes)]
-        odd = F.pad(x, (0, 1) * n_axes)[(..., *[slice(1, None, 2)] * n_axes)]
-        # quicker than two convolutions of stride 2
-        return self.norm(self.convolve(torch.cat([even, odd], 1), weight, groups=2))
+        return self.norm(_halved(x, weight))
+
+
+def _halved(x: Tensor, weight: Tensor) -> Tensor:
+    """Convolve with a stride of 2: half of the filters even places, half odd ones."""
+    x = x.movedim(1, -1)
+    sizes = x.shape[1:-1]
+    every_second = [slice(None, None, 2)] * len(sizes)
+    even = x[(slice(None), *every_second)]
+    if any(size % 2 for size in sizes):
+        x = F.pad(x, (0, 0) + (0, 1) * len(sizes))
+    odd = x[(slice(None), *[slice(1, None, 2)] * len(sizes))]
+    # a product of two stacks of matrices is quicker than convolutions in two groups
+    both = torch.stack([even, odd])
+    halves = both.flatten(1, -2) @ weight.view(2, -1, weight.shape[1]).mT
+    return halves.transpose(0, 1).reshape(*even.shape[:-1], -1).movedim(-1, 1)
 
 
 class Halving(Projection):
