@@ -34,6 +34,10 @@ from sknas.training import (
 Member = tuple[Architecture, nn.Module]
 
 CHECKED_ROWS = 2  # that a network has to answer before it is trained
+# where less time is left than so many searches would take, there may be time for one
+# network only, and a search in so little finds what is no better than the default:
+# within 30 s, six splits of images, a log-loss of 0.068 instead of 0.086
+SEARCH_TIMES = 2
 
 
 class HeldBackData(Protocol):
@@ -236,8 +240,11 @@ class FitRun:
             searched, self.space = self.space, self.space.final_space()
             if found:
                 default = self.space.default_architecture()
-                architectures = [a for best in architectures for a in (best, default)]
-                architectures = architectures[:ensemble_size]
+                pairs = [(best, default) for best in architectures]
+                is_short = found.seconds_left < SEARCH_TIMES * found.seconds
+                if is_short and ensemble_size > 1:
+                    pairs = [(default, best) for best in architectures]
+                architectures = [a for pair in pairs for a in pair][:ensemble_size]
             n_members = max(ensemble_size, len(architectures))
             architectures = list(islice(cycle(architectures), n_members))
             weights = weights and list(islice(cycle(weights), n_members))

@@ -58,6 +58,18 @@ class SearchResult:
     policy : dict of str to dict
         For each decision, its "options", and the "probability" that the strategy gives
         each in the end; empty if it does not tell.
+
+    seconds : float, default=0.0
+        How long it took.
+
+    seconds_left : float, default=inf
+        How long the fit might still take when it was over.
+
+    interrupted : bool, default=False
+        Whether it was stopped.
+
+    n_rolled_back : int, default=0
+        How often weights that were no longer finite were taken back.
     """
 
     architectures: list[Architecture]
@@ -66,6 +78,7 @@ class SearchResult:
     history: list[dict]
     policy: dict[str, dict]
     seconds: float = 0.0
+    seconds_left: float = np.inf
     interrupted: bool = False
     n_rolled_back: int = 0
 
@@ -178,6 +191,7 @@ def search(
         ],
         policy=final_policy(strategy, decisions),
         seconds=time.monotonic() - started,
+        seconds_left=progress.time_left(),
         interrupted=progress.stopped,
         n_rolled_back=net.n_rolled_back_
         + sum(c.trained.n_rolled_back for c in candidates if c.trained),

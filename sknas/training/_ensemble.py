@@ -11,13 +11,12 @@ from torch import nn
 
 from sknas.training._data import BatchIterator, TensorTable
 from sknas.training._progress import Progress
-from sknas.training._schedule import TimeBudget
+from sknas.training._schedule import LEAST_SHARE, TimeBudget
 from sknas.training._tasks import n_workers, run_tasks
 from sknas.training._train import Recipe, TrainedNetwork, train_network
 from sknas.training._weights import Weights, load_weights
 
 LEAST_EPOCHS = 30  # of a network, at the cost of those that would follow
-LEAST_SHARE = 0.5  # of the last network's time, without which no other one is begun
 LEAST_LOSS = 0.3  # of the mean loss, added to each: held-back parts are small
 
 

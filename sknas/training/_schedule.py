@@ -15,6 +15,7 @@ from sknas.training._progress import StopTraining
 
 WARM_UP_STEPS = 20
 MEASURED_STEPS = 5  # after which a step's time is known
+LEAST_SHARE = 0.5  # of a training's time, without which no other one is begun
 
 
 # Pham et al. (2018): cosines over 10, 20, 40, ... epochs, from 0.05 down to 0.001
@@ -104,6 +105,16 @@ class TimeBudget:
             return self.seconds
         needed = self.least_steps * elapsed / step
         return max(self.seconds, min(needed, self.limit))
+
+    def after(self, elapsed: float, step: int) -> TimeBudget:
+        """Give the budget of what follows a training: its rest.
+
+        That is all there is, where it would not be enough for another training.
+        """
+        seconds = self.granted(elapsed, step) - elapsed
+        if self.limit - elapsed <= LEAST_SHARE * elapsed:
+            seconds = max(seconds, self.limit - elapsed)
+        return replace(self, seconds=seconds, limit=0.0)
 
 
 class Schedule(Callback):

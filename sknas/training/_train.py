@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from skorch.callbacks import Callback, EarlyStopping, GradientNormClipping
@@ -259,8 +259,7 @@ def train_network(
         if everything is not None and is_over and judge.best_epoch_:
             if budget is not None:
                 elapsed = time.monotonic() - started
-                left = budget.granted(elapsed, schedule.step_) - elapsed
-                budget = replace(budget, seconds=left, limit=0.0)
+                budget = budget.after(elapsed, schedule.step_)
             best = judge.best_epoch_
             cooled = _cool_down(net, best, recipe, everything, callbacks, budget)
     nets = [net] if cooled is None else [net, cooled]

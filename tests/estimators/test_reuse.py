@@ -1,3 +1,5 @@
+import time
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -95,6 +97,25 @@ def test_every_other_network_has_the_default_architecture(quick, ensemble_size):
     default = TabularSpace().default_architecture()
     expected = [ranked[0], default, ranked[1], default][:ensemble_size]
     assert model.architectures_ == expected
+
+
+@pytest.mark.parametrize("time_limit", [5, 1000])
+def test_the_default_architecture_comes_first_where_a_search_took_long(
+    quick, time_limit
+):
+    class Wait(Callback):
+        """Lets the search take two seconds more."""
+
+        def on_train_end(self, net, **kwargs):
+            if hasattr(net, "controller_"):
+                time.sleep(2)
+
+    quick |= {"ensemble_size": 3, "max_epochs": 1, "n_candidates": 6}
+    model = NASClassifier(**quick, callbacks=[Wait()], time_limit=time_limit).fit(X, y)
+    ranked = list(map(Architecture.from_json, model.search_results_["architecture"]))
+    default = TabularSpace().default_architecture()
+    short, long = [default, ranked[0], default], [ranked[0], default, ranked[1]]
+    assert model.architectures_ == (short if time_limit == 5 else long)
 
 
 def test_one_network_is_one_plain_network(quick):

@@ -87,6 +87,20 @@ class TestTimeBudget:
     def test_a_few_steps_do_not_tell_yet_how_long_one_takes(self):
         assert TimeBudget(4.0, 100.0, 20).used(2.0, 1) == pytest.approx(0.5)
 
+    @pytest.mark.parametrize(
+        ("budget", "left"),
+        [
+            (TimeBudget(25), 5),
+            (TimeBudget(10, limit=100, least_steps=100), 0),  # for others
+            (TimeBudget(25, limit=100, least_steps=100), 5),
+            (TimeBudget(10, limit=29, least_steps=100), 9),  # too little for others
+        ],
+    )
+    def test_what_follows_a_training_has_its_rest(self, budget, left):
+        rest = budget.after(20.0, 100)
+        assert rest.seconds == pytest.approx(left)
+        assert rest.granted(1.0, 50) == rest.seconds
+
 
 class Net:
     """As much of a skorch net as the callback looks at."""
