@@ -37,6 +37,14 @@ def run():
     return run
 
 
+class SlowNet(SmallNet):
+    """Takes its time for each pass."""
+
+    def forward(self, numeric):
+        time.sleep(0.01)
+        return super().forward(numeric)
+
+
 class Listener:
     def __init__(self, stop_at=None):
         self.names, self.sizes, self.depth = [], [], 0
@@ -163,16 +171,23 @@ def test_time_that_suffices_gives_all_networks(run):
 
 
 def test_one_network_is_trained_well_before_others_are_begun(run):
-    class SlowNet(SmallNet):
-        def forward(self, numeric):
-            time.sleep(0.01)
-            return super().forward(numeric)
-
     # five passes in an epoch: a network takes a second, and half of one is not left
     plan = make_recipe(max_epochs=20)
     progress = Progress(time.monotonic() + 1.3)
     [member] = run(build=SlowNet, recipes=[plan], progress=progress)
     assert member.n_epochs > 10
+
+
+def test_time_that_is_too_short_for_another_network_goes_to_the_cooldown(run):
+    # a network takes half a second, and half of one is not left
+    plan = make_recipe(max_epochs=10, cooldown=0.4)
+    [member] = run(
+        build=SlowNet,
+        recipes=[plan],
+        progress=Progress(time.monotonic() + 0.75),
+        everything=lambda i: make_table(32, 30 + i),
+    )
+    assert member.n_epochs > 11
 
 
 class TestWeights:
