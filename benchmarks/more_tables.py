@@ -11,8 +11,8 @@ Of KEEL's balanced sets all that are not among scikit-learn's and the developers
 (by other names, some are); of R's packages those of 150 rows and more that have
 something to predict. Of what sknas does by default, the cooldown, and how often an
 epoch goes through equal rows, were decided on with these; all else was not. A larger
-table is cut down to `MOST_ROWS`. Those of `--larger` have 8,000 rows and more; how many
-epochs and bins there are of so many, and which optimizers, was decided on with these.
+table is cut down to `MOST_ROWS`. Those of `--larger` have 10,000 rows and more; how
+many epochs and bins there are of so many was decided on with some of these.
 """
 
 from __future__ import annotations
@@ -106,14 +106,7 @@ LARGER_CLASSES = [
 ]
 LARGER_NUMBERS = [
     ("openintro", "nycflights", "air_time", "arr_time", "arr_delay", "tailnum"),
-    (
-        "modeldata",
-        "hotel_rates",
-        "avg_price_per_room",
-        "arrival_date",
-        "historical_adr",
-    ),
-    ("modeldata", "deliveries", "time_to_delivery"),
+    *(row for row in NUMBERS if row[1] in ("hotel_rates", "deliveries")),
     ("sampleSelection", "nlswork", "ln_wage", "idcode"),
     ("ggplot2movies", "movies", "rating", "title", *(f"r{i}" for i in range(1, 11))),
     (

@@ -36,7 +36,8 @@ Member = tuple[Architecture, nn.Module]
 CHECKED_ROWS = 2  # that a network has to answer before it is trained
 # where less time is left than so many searches would take, there may be time for one
 # network only, and a search in so little finds what is no better than the default:
-# within 30 s, six splits of images, a log-loss of 0.067 instead of 0.087
+# within 30 s, six splits of images, a log-loss of 0.067 instead of 0.087, of which some
+# is due to the cooldown, which had no time
 SEARCH_TIMES = 2
 
 

@@ -157,12 +157,11 @@ class Projection(nn.Module):
 def _halved(x: Tensor, weight: Tensor) -> Tensor:
     """Convolve with a stride of 2: half of the filters even places, half odd ones."""
     x = x.movedim(1, -1)
-    sizes = x.shape[1:-1]
-    every_second = [slice(None, None, 2)] * len(sizes)
-    even = x[(slice(None), *every_second)]
-    if any(size % 2 for size in sizes):
-        x = F.pad(x, (0, 0) + (0, 1) * len(sizes))
-    odd = x[(slice(None), *[slice(1, None, 2)] * len(sizes))]
+    n_axes = x.ndim - 2
+    even = x[(slice(None), *[slice(0, None, 2)] * n_axes)]
+    if any(size % 2 for size in x.shape[1:-1]):
+        x = F.pad(x, (0, 0) + (0, 1) * n_axes)
+    odd = x[(slice(None), *[slice(1, None, 2)] * n_axes)]
     # a product of two stacks of matrices is quicker than convolutions in two groups
     both = torch.stack([even, odd])
     halves = both.flatten(1, -2) @ weight.view(2, -1, weight.shape[1]).mT

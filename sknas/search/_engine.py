@@ -63,7 +63,8 @@ class SearchResult:
         How long it took.
 
     seconds_left : float, default=inf
-        How long the fit might still take when it was over.
+        How long the fit might still take when it was over. It is kept, so that a fit
+        that goes on from a checkpoint has its networks in the same order.
 
     interrupted : bool, default=False
         Whether it was stopped.

@@ -127,7 +127,7 @@ def orthogonalized(matrices: list[Tensor]) -> list[Tensor]:
 
 def _iterated(x: Tensor) -> Tensor:
     """Iterate on a stack of matrices, none of which has more rows than columns."""
-    norms = torch.linalg.vector_norm(x, dim=(1, 2), keepdim=True)
+    norms = torch.linalg.matrix_norm(x, keepdim=True)
     x = x / norms.clamp(min=torch.finfo(x.dtype).tiny)
     n_rows, n_columns = x.shape[1:]
     a, b, c = POLYNOMIAL
