@@ -17,14 +17,15 @@ from sknas.training._train import Recipe, TrainedNetwork, train_network
 from sknas.training._weights import Weights, load_weights
 
 LEAST_EPOCHS = 30  # of a network, at the cost of those that would follow
-LEAST_LOSS = 0.3  # of the mean loss, added to each: held-back parts are small
+LEAST_LOSS = 0.01  # of the mean loss, added to each: none is perfect
 
 
 def ensemble_weights(members: list[TrainedNetwork]) -> np.ndarray:
     """Give the weights by which networks are averaged.
 
-    They fall with the square of the loss on held-back rows: a network whose design
-    does not suit the data counts for little.
+    They fall with the square of the loss on held-back rows, so that a network whose
+    design does not suit the data counts for little. The loss's standard error is added:
+    where little is held back, differences are mostly luck.
 
     Parameters
     ----------
@@ -37,9 +38,11 @@ def ensemble_weights(members: list[TrainedNetwork]) -> np.ndarray:
         Weights that add up to one, equal ones where a loss is not known.
     """
     loss = -np.array([member.score for member in members])
-    if not np.isfinite(loss).all() or loss.mean() == 0:
+    # of all together: a part that lacks the hard rows would seem to know its loss well
+    error = np.sqrt(np.mean(np.square([member.score_error for member in members])))
+    if not np.isfinite([*loss, error]).all() or loss.mean() == 0:
         return np.full(len(members), 1 / len(members))
-    weights = (loss / loss.mean() + LEAST_LOSS) ** -2
+    weights = ((loss + error) / loss.mean() + LEAST_LOSS) ** -2
     return weights / weights.sum()
 
 

@@ -191,12 +191,36 @@ class InMemoryNet(NeuralNet):
 class TrainingNet(InMemoryNet):
     """Trains one stand-alone network, judging it on a held-back part if it has one.
 
-    The held-back rows' weights must have a mean of one.
+    The held-back rows' weights must have a mean of one. Beside "valid_loss" its history
+    has the standard error of that mean, as "valid_loss_error".
     """
+
+    _moments: Tensor | None = None
+
+    def on_epoch_begin(self, net, **kwargs) -> None:
+        """Forget the held-back rows' losses of the last epoch."""
+        super().on_epoch_begin(net, **kwargs)
+        self._moments = None
+
+    def on_epoch_end(self, net, **kwargs) -> None:
+        """Write down how exactly the loss is known, before any callback looks."""
+        super().on_epoch_end(net, **kwargs)
+        if self._moments is not None:
+            n, squares, mean, second = self._moments.tolist()
+            mean, second = mean / n, second / n
+            # rows that weigh more than others count as fewer (Kish, 1965)
+            error = math.sqrt(max(second - mean**2, 0.0) * squares) / n
+            self.history.record("valid_loss_error", error)
 
     def validation_step(self, batch: Batch, **kwargs) -> dict[str, Tensor]:
         """Judge a batch; its loss counts by its weight."""
         step = super().validation_step(batch, **kwargs)
+        target, weight = batch[1]
+        joint = self.criterion_.join(step["y_pred"])
+        losses = self.criterion_.row_losses(joint, target)
+        terms = weight, weight**2, weight * losses, weight * losses**2
+        moments = torch.stack([term.sum() for term in terms])
+        self._moments = moments if self._moments is None else self._moments + moments
         # skorch averages batches by their numbers of rows
-        step["loss"] = step["loss"] * batch[1][1].mean()
+        step["loss"] = step["loss"] * weight.mean()
         return step

@@ -101,6 +101,8 @@ class TrainedNetwork:
     """Negative loss on the held-back part, in the epoch whose weights are kept: minus
     infinity where none is finite, and NaN where there was no such part, or no whole
     epoch."""
+    score_error: float = float("nan")
+    """The score's standard error, where it is finite."""
     n_epochs: int = 0
     seconds: float = 0.0
     interrupted: bool = False
@@ -267,14 +269,17 @@ def train_network(
         {k: v for k, v in row.items() if k != "batches"} | {"epoch": epoch}
         for epoch, row in enumerate((row for n in nets for row in n.history), start=1)
     ]
-    score = float("nan")
+    score, score_error = float("nan"), float("nan")
     if any("valid_loss" in row for row in history):
-        best = judge.best_epoch_
-        score = -history[best - 1]["valid_loss"] if best else -np.inf
+        score = -np.inf
+        if judge.best_epoch_:
+            best = history[judge.best_epoch_ - 1]
+            score, score_error = -best["valid_loss"], best["valid_loss_error"]
     return TrainedNetwork(
         weights=network_weights(network),
         history=history,
         score=score,
+        score_error=score_error,
         n_epochs=len(history),
         seconds=time.monotonic() - started,
         # Ctrl-C while a callback ran ends the net as the callback itself would

@@ -117,6 +117,22 @@ class TestResult:
         assert not any("valid_loss" in row for row in trained.history)
 
     @pytest.mark.parametrize("weighted", [False, True])
+    def test_it_tells_the_standard_error_of_the_score(self, monkeypatch, weighted):
+        monkeypatch.setattr("sknas.training._predict.PREDICTION_ROWS", 32)
+        plan, valid = make_recipe(), make_table(80, 1, weighted, noise=1.0)
+        trained = train_network(SmallNet, make_table(40, 0), valid, plan, seed=0)
+        network = SmallNet().eval()
+        load_weights(network, trained.weights)
+        inputs, (target, weight) = valid[:]
+        with torch.no_grad():
+            losses = plan.criterion.row_losses(network(**inputs)[0], target).numpy()
+        share = weight.numpy() / weight.sum().item()
+        mean = share @ losses
+        error = np.sqrt(share @ (losses - mean) ** 2 * (share @ share))
+        assert trained.score == pytest.approx(-mean, rel=1e-5)
+        assert trained.score_error == pytest.approx(error, rel=1e-4)
+
+    @pytest.mark.parametrize("weighted", [False, True])
     def test_the_score_is_the_loss_on_all_held_back_rows(self, monkeypatch, weighted):
         # more rows than are predicted at a time
         monkeypatch.setattr("sknas.training._predict.PREDICTION_ROWS", 32)

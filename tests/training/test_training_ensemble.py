@@ -191,27 +191,52 @@ def test_time_that_is_too_short_for_another_network_goes_to_the_cooldown(run):
 
 
 class TestWeights:
-    def weights(self, *losses):
-        return ensemble_weights([TrainedNetwork({}, score=-loss) for loss in losses])
+    def weights(self, *losses, errors=(0, 0, 0)):
+        members = [
+            TrainedNetwork({}, score=-loss, score_error=error)
+            for loss, error in zip(losses, errors, strict=True)
+        ]
+        return ensemble_weights(members)
 
     def test_they_fall_with_the_square_of_the_loss(self):
         weights = self.weights(0.2, 0.4, 0.4)
         assert weights.sum() == pytest.approx(1)
         assert weights[1] == weights[2]
-        # three tenths of the mean loss are added to each
-        mean = 1 / 3
-        ratio = (0.4 + 0.3 * mean) ** 2 / (0.2 + 0.3 * mean) ** 2
+        # a hundredth of the mean loss is added to each
+        ratio = (0.4 + 0.01 / 3) ** 2 / (0.2 + 0.01 / 3) ** 2
         assert weights[0] / weights[1] == pytest.approx(ratio)
+
+    def test_losses_that_are_hardly_known_make_them_alike(self):
+        known, hardly, not_at_all = (
+            self.weights(0.2, 0.4, 0.4, errors=[error] * 3) for error in (0, 0.1, 100)
+        )
+        assert known[0] > hardly[0] + 0.05 > not_at_all[0] + 0.1
+        np.testing.assert_allclose(not_at_all, 1 / 3, rtol=0.01)
+
+    def test_no_network_is_taken_to_know_its_own_loss_best(self):
+        # easy held-back rows make both small, the loss and its error
+        weights = self.weights(0.001, 0.05, 0.05, errors=(0.0005, 0.03, 0.03))
+        assert weights[0] < 0.9
 
     def test_the_unit_of_the_loss_does_not_matter(self):
         np.testing.assert_allclose(
-            self.weights(1, 2, 5), self.weights(1e-9, 2e-9, 5e-9)
+            self.weights(1, 2, 5, errors=(0.1, 0.2, 0.3)),
+            self.weights(1e-9, 2e-9, 5e-9, errors=(1e-10, 2e-10, 3e-10)),
         )
 
-    @pytest.mark.parametrize("losses", [(0, 0, 0), (np.nan, 0.1, 5), (np.inf, 0.1, 1)])
-    def test_they_are_equal_where_losses_tell_nothing(self, losses):
-        np.testing.assert_array_equal(self.weights(*losses), np.full(3, 1 / 3))
+    @pytest.mark.parametrize(
+        ("losses", "errors"),
+        [
+            ((0, 0, 0), (0, 0, 0)),
+            ((np.nan, 0.1, 5), (np.nan, 0.1, 0.1)),
+            ((np.inf, 0.1, 1), (np.nan, 0.1, 0.1)),
+            ((0.1, 0.1, 5), (np.nan, 0.1, 0.1)),
+        ],
+    )
+    def test_they_are_equal_where_losses_tell_nothing(self, losses, errors):
+        weights = self.weights(*losses, errors=errors)
+        np.testing.assert_array_equal(weights, np.full(3, 1 / 3))
 
     def test_no_network_is_taken_to_be_perfect(self):
         weights = self.weights(0.0, 0.1, 0.1)
-        assert 0.01 < weights[1] < 0.5 < weights[0] < 1
+        assert 1e-5 < weights[1] < 0.5 < weights[0] < 1
