@@ -18,14 +18,18 @@ from sknas.training._weights import Weights, load_weights
 
 LEAST_EPOCHS = 30  # of a network, at the cost of those that would follow
 LEAST_LOSS = 0.01  # of the mean loss, added to each: none is perfect
+# two, since the epoch that is kept was lucky with the rows that it is judged by: on 100
+# splits of 80 tables of classes, a log-loss lower by 0.0005 +- 0.0002 than with three
+# tenths of the mean loss instead, with one lower by 0.0003 +- 0.0001
+STANDARD_ERRORS = 2.0
 
 
 def ensemble_weights(members: list[TrainedNetwork]) -> np.ndarray:
     """Give the weights by which networks are averaged.
 
     They fall with the square of the loss on held-back rows, so that a network whose
-    design does not suit the data counts for little. The loss's standard error is added:
-    where little is held back, differences are mostly luck.
+    design does not suit the data counts for little. Twice the loss's standard error is
+    added: where little is held back, differences are mostly luck.
 
     Parameters
     ----------
@@ -42,7 +46,7 @@ def ensemble_weights(members: list[TrainedNetwork]) -> np.ndarray:
     error = np.sqrt(np.mean(np.square([member.score_error for member in members])))
     if not np.isfinite([*loss, error]).all() or loss.mean() == 0:
         return np.full(len(members), 1 / len(members))
-    weights = ((loss + error) / loss.mean() + LEAST_LOSS) ** -2
+    weights = ((loss + STANDARD_ERRORS * error) / loss.mean() + LEAST_LOSS) ** -2
     return weights / weights.sum()
 
 
