@@ -285,11 +285,6 @@ class NASClassifier(ClassifierMixin, BaseNAS):
     True
     """
 
-    # default architectures, without search: accuracy +0.0038 +- 0.0012 and log-loss
-    # -0.0048 +- 0.0019 on the 54 of benchmarks/more_tables.py, +0.003 and -0.015 on
-    # 3,000 images of MNIST; texts were not tried
-    _cooldowns: ClassVar[dict[str, float]] = {"table": 0.5, "image": 0.3, "series": 0.3}
-
     # what is told apart without a mistake would be so a little better in each epoch
     _tol: ClassVar[float] = 1e-4
 

@@ -18,6 +18,7 @@ from torch import nn
 from sknas.architecture import Architecture
 from sknas.estimators._checkpoint import Checkpoint
 from sknas.estimators._defaults import (
+    DEFAULT_COOLDOWNS,
     DEFAULT_PATIENCE,
     N_CANDIDATES,
     checked_decisions,
@@ -85,10 +86,6 @@ class SearchingEstimator(
 
     _tabular_options: ClassVar[dict[str, tuple]] = {}
     """Options of the tabular space that differ from its own defaults."""
-
-    _cooldowns: ClassVar[dict[str, float]] = {}
-    """By kind of the data, for how long networks are trained on with all rows in the
-    end, as a share of the epochs that led to their best."""
 
     _tol: ClassVar[float] = 0.0
     """A loss that is lower by no more is no improvement."""
@@ -283,7 +280,7 @@ class SearchingEstimator(
             lr_schedule=self.lr_schedule,
             max_gradient_norm=self.max_gradient_norm,
             augmentation=self._augmentation(spec),
-            cooldown=self._cooldowns.get(spec.kind, 0.0),
+            cooldown=DEFAULT_COOLDOWNS.get(spec.kind, 0.0),
             tol=self._tol,
         )
 

@@ -59,10 +59,26 @@ def test_what_cannot_become_better_is_soon_over():
     assert len(losses) == last + 8
 
 
-def test_regressors_of_series_do_not_learn_what_was_held_back(fit):
+@pytest.mark.parametrize("estimator", [NASClassifier, NASRegressor])
+def test_of_series_what_was_held_back_is_learnt_for_less_long(fit, estimator):
     plain = SequenceSpace().default_architecture()
-    model, n_rows = fit(NASRegressor, architecture=plain, n_steps=8, max_epochs=3)
-    assert set(n_rows) == {240}
+    model, n_rows = fit(estimator, architecture=plain, n_steps=8, max_epochs=12)
+    history = model.net_.history
+    losses = [row["valid_loss"] for row in history if "valid_loss" in row]
+    n_more = max(2, round(0.3 * (1 + np.argmin(losses))))
+    assert n_rows.tolist() == [240] * len(losses) + [300] * n_more
+
+
+@pytest.mark.parametrize("estimator", [NASClassifier, NASRegressor])
+def test_of_texts_what_was_held_back_is_not_learnt(estimator):
+    rows = Rows()
+    X = np.random.RandomState(0).randint(7, size=(60, 9))
+    plain = SequenceSpace().default_architecture()
+    model = estimator(
+        architecture=plain, n_tokens=7, max_epochs=3, ensemble_size=1, callbacks=[rows]
+    )
+    model.fit(X, np.arange(60) % 2)
+    assert set(rows.n_rows) == {48}
     assert all("valid_loss" in row for row in model.net_.history)
 
 

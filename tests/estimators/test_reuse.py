@@ -179,7 +179,7 @@ def test_all_optimizers_learn(quick, optimizer):
     assert model.score(X, y) > 0.8
 
 
-def test_muon_is_the_default_of_tables_and_images(quicker):
+def test_muon_is_the_default_of_some_data(quicker):
     def probability(**arguments):
         model = NASClassifier(**quicker | arguments)
         return model.fit(X, y).predict_proba(X)
@@ -197,6 +197,7 @@ def test_muon_is_the_default_of_tables_and_images(quicker):
         (NASClassifier, series, np.arange(40) % 2, {"AdamW"}),
         (NASRegressor, X, y, {"Muon", "AdamW"}),
         (NASRegressor, images, np.arange(40.0), {"Muon"}),
+        (NASRegressor, series, np.arange(40.0), {"AdamW"}),
     ):
         noted.used.clear()
         model(**quicker).fit(rows, target)
