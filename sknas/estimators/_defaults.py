@@ -38,12 +38,12 @@ AUTOMATIC_SPACES = {
 
 
 def resolve_space(
-    search_space: object, kind: str, ensemble_size: int, options: dict[str, tuple]
+    search_space: object, kind: str, ensemble_size: int, options: dict[str, object]
 ) -> SearchSpace:
     """Give the search space that the parameter `search_space` stands for.
 
-    `kind` is that of the data, as in :class:`DataSpec`; `options` are those of the
-    tabular space in the order that suits the task.
+    `kind` is that of the data, as in :class:`DataSpec`; `options` are the
+    parameters of the tabular space that suit the task.
     """
     if isinstance(search_space, SearchSpace):
         return clone(search_space)
@@ -52,7 +52,7 @@ def resolve_space(
         if spaces.get(search_space) is TabularSpace:
             # one network that is asked for is one plain network
             n_heads = {"n_heads": 1} if ensemble_size == 1 else {}
-            return TabularSpace(**options, **n_heads)
+            return TabularSpace(**options | n_heads)
         if search_space in spaces:
             return spaces[search_space]()
     raise ValueError(

@@ -84,8 +84,8 @@ class SearchingEstimator(
 ):
     """Base class of all estimators: the way from tensors to trained networks."""
 
-    _tabular_options: ClassVar[dict[str, tuple]] = {}
-    """Options of the tabular space that differ from its own defaults."""
+    _tabular_options: ClassVar[dict[str, object]] = {}
+    """Parameters of the tabular space that differ from its own defaults."""
 
     _tol: ClassVar[float] = 0.0
     """A loss that is lower by no more is no improvement."""
