@@ -19,6 +19,7 @@ from sknas import (
 )
 
 X, y = load_iris(return_X_y=True)
+PLAIN = TabularSpace().default_architecture()
 
 
 class NoteOptimizer(Callback):
@@ -170,6 +171,24 @@ def test_random_search_learns_nothing(quick):
     model = NASClassifier(**quick, strategy="random").fit(X, y)
     assert model.score(X, y) > 0.8
     assert "controller_entropy" not in model.history_[-1]
+
+
+@pytest.mark.parametrize(
+    ("estimator", "parameters", "n_heads"),
+    [
+        (NASClassifier, {}, 3),
+        (NASRegressor, {}, 4),
+        (NASClassifier, {"ensemble_size": 1}, 1),
+        (NASRegressor, {"ensemble_size": 1}, 1),
+        (NASRegressor, {"search_space": TabularSpace()}, 3),
+        (NASClassifier, {"search_space": TabularSpace(n_heads=2)}, 2),
+    ],
+)
+def test_how_many_predictors_a_network_holds(quicker, estimator, parameters, n_heads):
+    model = estimator(**quicker | {"architecture": PLAIN} | parameters).fit(X, y)
+    assert [network.head.weight.shape[0] for network in model.networks_] == [
+        n_heads
+    ] * len(model.networks_)
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "muon", "sgd"])
