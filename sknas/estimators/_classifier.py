@@ -98,9 +98,8 @@ class NASClassifier(ClassifierMixin, BaseNAS):
     optimizer : {"auto", "muon", "adamw", "adam", "sgd"}, default="auto"
         The optimizer. "muon" is Muon (Jordan et al., 2024) for the matrices of linear
         layers and of convolutions, with AdamW for all other parameters; "sgd" has
-        Nesterov momentum 0.9. "auto" is "muon" for tables and images,
-        else "adamw"; of a regressor's networks for tables, every second one has
-        "adamw".
+        Nesterov momentum 0.9. "auto" is "muon" for tables and images, else "adamw"; of
+        a regressor's networks for tables and series, every second one has the other.
 
     lr_schedule : {"sqrt", "cosine", "cosine_restarts", "constant"}, default="sqrt"
         How the learning rate falls, after it has warmed up for 20 steps: with the

@@ -158,8 +158,9 @@ DEFAULT_BATCH_SIZES = {
 
 
 # on tables, Muon bears batches that are larger by a factor, where rows are not so few
-# that an epoch has but a handful of steps; and a search needs fewer steps
+# that an epoch has but a handful of steps; and what follows needs fewer steps
 MUON_FACTOR, LEAST_MUON_ROWS = 2, 800
+QUICK_WITH_MUON = {("table", "search"), ("series", "training")}
 
 
 def resolve_batch_size(
@@ -212,7 +213,7 @@ def resolve_epochs(
     if epochs != "auto":
         return int(epochs)
     most, least, max_steps = DEFAULT_EPOCHS[spec.kind][phase]
-    if spec.kind == "table" and optimizer == "muon" and phase == "search":
+    if optimizer == "muon" and (spec.kind, phase) in QUICK_WITH_MUON:
         max_steps //= MUON_FACTOR
     if spec.kind in PLACES:
         places = PLACES[spec.kind]

@@ -216,7 +216,7 @@ def test_muon_is_the_default_of_some_data(quicker):
         (NASClassifier, series, np.arange(40) % 2, {"AdamW"}),
         (NASRegressor, X, y, {"Muon", "AdamW"}),
         (NASRegressor, images, np.arange(40.0), {"Muon"}),
-        (NASRegressor, series, np.arange(40.0), {"AdamW"}),
+        (NASRegressor, series, np.arange(40.0), {"AdamW", "Muon"}),
     ):
         noted.used.clear()
         model(**quicker).fit(rows, target)
