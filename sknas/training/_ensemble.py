@@ -19,8 +19,8 @@ from sknas.training._weights import Weights, load_weights
 LEAST_EPOCHS = 30  # of a network, at the cost of those that would follow
 LEAST_LOSS = 0.01  # of the mean loss, added to each: none is perfect
 # two, since the epoch that is kept was lucky with the rows that it is judged by: on 132
-# splits of tables of classes, a log-loss lower by 0.0011 +- 0.0005 than with three tenths
-# of the mean loss instead, with one lower by 0.0006 +- 0.0004
+# splits of tables of classes, a log-loss lower by 0.0011 +- 0.0005 than with three
+# tenths of the mean loss instead, with one lower by 0.0006 +- 0.0004
 STANDARD_ERRORS = 2.0
 
 
