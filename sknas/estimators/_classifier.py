@@ -78,7 +78,7 @@ class NASClassifier(ClassifierMixin, BaseNAS):
         Most epochs for which a found network is trained, before what `early_stopping`
         adds. "auto" is 100, fewer where an epoch has more than 40 steps, down to 3; of
         short rows it is 30 for images, 60 for texts and 100 for series, fewer of long
-        or many ones, down to 8.
+        or many ones and of series with Muon, down to 8.
 
     batch_size : int or "auto", default="auto"
         Rows in a step. "auto" is 32 under 800 rows, 64 under 2,000, 128 under
