@@ -132,11 +132,14 @@ class MacroNetwork(ConvNetwork):
         """Give an architecture's outputs; see the base class."""
         values = {(0, 0): self.stem(x)}
 
+        # a function that called itself would hold all values in a circle of references,
+        # and so the memory of a step beyond its end
         def value(node: int, level: int) -> Tensor:
             """Give a node's output after so many reductions."""
-            if (node, level) not in values:
-                reduction = self.reductions[f"{node}_{level}"]
-                values[node, level] = reduction(value(node, level - 1))
+            for to in range(self.levels[node] + 1, level + 1):
+                if (node, to) not in values:
+                    reduction = self.reductions[f"{node}_{to}"]
+                    values[node, to] = reduction(values[node, to - 1])
             return values[node, level]
 
         for k, level in enumerate(self.levels[1:], start=1):
