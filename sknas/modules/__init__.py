@@ -23,6 +23,7 @@ from sknas.modules._embeddings import (
 from sknas.modules._grouped import (
     apply_by_option,
     masked_layer_norm,
+    on_device,
     unit_mask,
 )
 from sknas.modules._heads import OutputHeads, ScaledLinear
@@ -50,6 +51,7 @@ __all__ = [
     "loose_ends",
     "masked_layer_norm",
     "max_pool",
+    "on_device",
     "separable_convolution",
     "side_by_side",
     "unit_mask",

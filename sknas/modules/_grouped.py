@@ -19,7 +19,16 @@ def unit_mask(widths: tuple[int, ...], n_units: int, device: torch.device) -> Te
     """Give ones for the first ``widths[g]`` units: shape (n_groups, 1, n_units)."""
     with torch.inference_mode(False):  # what is cached must serve training too
         width = torch.tensor(widths).view(-1, 1, 1)
-        return (torch.arange(n_units) < width).float().to(device)
+        return (torch.arange(n_units) < width).float().to(device, non_blocking=True)
+
+
+@lru_cache(maxsize=4096)
+def on_device(
+    values: tuple[int, ...], dtype: torch.dtype, device: torch.device
+) -> Tensor:
+    """Give a few numbers as a tensor, which a GPU gets once instead of in each step."""
+    with torch.inference_mode(False):
+        return torch.tensor(values, dtype=dtype).to(device, non_blocking=True)
 
 
 def masked_layer_norm(

@@ -21,6 +21,7 @@ from sknas.modules import (
     SharedDropout,
     apply_by_option,
     masked_layer_norm,
+    on_device,
     unit_mask,
 )
 from sknas.spaces._base import DataSpec
@@ -59,6 +60,10 @@ def join_inputs(numeric: Tensor, encoded: Tensor) -> Tensor:
     if encoded.shape[-1] == 0:
         return numeric
     return torch.cat([numeric, encoded], dim=-1)
+
+
+def _taken(groups: Tensor, places: list[int]) -> Tensor:
+    return groups[on_device(tuple(places), torch.int64, groups.device)]
 
 
 class TabularNetwork(nn.Module):
@@ -208,12 +213,11 @@ class TabularSupernet(nn.Module):
             hidden = self._finish_layer(k, unit, hidden, chosen)
             last = [i for i, a in enumerate(chosen) if a["n_layers"] == k]
             if last:
-                outputs.append(self._head(str(k), hidden[last]))
+                outputs.append(self._head(str(k), _taken(hidden, last)))
                 order += [going[i] for i in last]
                 rest = [i for i in range(len(going)) if i not in set(last)]
-                going, hidden = [going[i] for i in rest], hidden[rest]
-        back = np.argsort(order)
-        return torch.cat(outputs)[torch.from_numpy(back).to(numeric.device)]
+                going, hidden = [going[i] for i in rest], _taken(hidden, rest)
+        return _taken(torch.cat(outputs), np.argsort(order).tolist())
 
     def _first_layer(
         self, numeric: Tensor, categorical: Tensor, chosen: list[Architecture]
@@ -256,7 +260,8 @@ class TabularSupernet(nn.Module):
             unit = apply_by_option(self.dropouts, [a["dropout"] for a in chosen], unit)
         skips = [a.get(f"skip_{k}", False) for a in chosen]
         if any(skips):
-            keep = mask * torch.tensor(skips, device=unit.device).view(-1, 1, 1)
+            skipping = on_device(tuple(skips), torch.float32, unit.device)
+            keep = mask * skipping.view(-1, 1, 1)
             unit = torch.addcmul(unit, hidden, keep)
         return unit
 
