@@ -59,6 +59,7 @@ class ConvNetwork(nn.Module):
         self.n_dimensions = len(spec.sizes)
         self._calibration: list[Tensor] = []
         self._calibrated: Architecture | None = None
+        self.is_recordable = self.n_dimensions == 2
 
     def forward(
         self,

@@ -81,6 +81,8 @@ class TabularNetwork(nn.Module):
         Number of predictors that share the matrices.
     """
 
+    is_recordable = True
+
     def __init__(
         self, architecture: Architecture, spec: DataSpec, n_heads: int
     ) -> None:

@@ -11,6 +11,12 @@ from torch import Tensor
 from sknas.training._data import Batch
 from sknas.training._optimizers import Muon, matrix_groups
 from sknas.training._progress import StopTraining, interruptible
+from sknas.training._recording import (
+    LEAST_STEPS,
+    RecordedStep,
+    can_be_recorded,
+    changes_by_epoch,
+)
 
 
 class InMemoryNet(NeuralNet):
@@ -119,27 +125,34 @@ class InMemoryNet(NeuralNet):
 
     def train_step(self, batch: Batch, **kwargs) -> dict[str, Tensor]:
         """Take one step of the module's optimizer."""
-        inputs, target = batch
         for _, parameter in self._parameters:  # quicker than the optimizer's zero_grad
             parameter.grad = None
-        logits, target = self.training_forward(inputs, target)
-        loss = self.get_loss(logits, target, X=inputs, training=True)
+        loss, logits = self.training_loss(batch)
         is_finite = not self._waits_for_losses() or math.isfinite(loss.item())
         if is_finite:
             loss.backward()
             is_finite = self._is_gradient_finite()
         if is_finite:
-            self.notify(
-                "on_grad_computed",
-                named_parameters=self._parameters,
-                batch=batch,
-                training=True,
-            )
-            self.optimizer_.step()
+            self._follow_gradients(batch)
             self._is_astray = False
         else:
             self._roll_back()
         return {"loss": loss.detach(), "y_pred": logits}
+
+    def training_loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Give the loss and the logits of a batch."""
+        inputs, target = batch
+        logits, target = self.training_forward(inputs, target)
+        return self.get_loss(logits, target, X=inputs, training=True), logits
+
+    def _follow_gradients(self, batch: Batch) -> None:
+        self.notify(
+            "on_grad_computed",
+            named_parameters=self._parameters,
+            batch=batch,
+            training=True,
+        )
+        self.optimizer_.step()
 
     def _may_explode(self) -> bool:
         """Whether gradients of the module may grow without end."""
@@ -183,7 +196,7 @@ class InMemoryNet(NeuralNet):
     def __getstate__(self):
         """Leave out what the module holds already."""
         state = super().__getstate__()
-        for name in ("_parameters", "_before"):
+        for name in ("_parameters", "_before", "_recorded"):
             state.pop(name, None)
         return state
 
@@ -196,11 +209,42 @@ class TrainingNet(InMemoryNet):
     """
 
     _moments: Tensor | None = None
+    _recorded: RecordedStep | None = None
 
-    def on_epoch_begin(self, net, **kwargs) -> None:
+    def on_epoch_begin(self, net, dataset_train=None, **kwargs) -> None:
         """Forget the held-back rows' losses of the last epoch."""
-        super().on_epoch_begin(net, **kwargs)
+        super().on_epoch_begin(net, dataset_train=dataset_train, **kwargs)
         self._moments = None
+        self._records = can_be_recorded(self.module_, self.device)
+        if self._records:
+            n_steps = len(self.get_iterator(dataset_train, training=True))
+            if changes_by_epoch(self.module_):
+                self._recorded = None
+            else:
+                n_steps *= self.max_epochs
+            self._records = n_steps >= LEAST_STEPS
+
+    def on_train_end(self, net, **kwargs) -> None:
+        """Give back the memory that a recorded step has."""
+        super().on_train_end(net, **kwargs)
+        self._recorded = None
+
+    def train_step(self, batch: Batch, **kwargs) -> dict[str, Tensor]:
+        """Take a step: on a GPU, one that is recorded, if that will do."""
+        if self._records and len(batch[1][0]) == self.batch_size:
+            if self._recorded is None:
+                self._record(batch)
+            if self._recorded is not None and self._recorded.fits(batch):
+                loss, logits = self._recorded(batch)
+                self._follow_gradients(batch)
+                return {"loss": loss, "y_pred": logits}
+        return super().train_step(batch, **kwargs)
+
+    def _record(self, batch: Batch) -> None:
+        try:
+            self._recorded = RecordedStep(self.module_, self.training_loss, batch)
+        except RuntimeError:  # step by step, it may do, and else says better why not
+            self._records = False
 
     def on_epoch_end(self, net, **kwargs) -> None:
         """Write down how exactly the loss is known, before any callback looks."""
