@@ -25,7 +25,7 @@ from sknas.spaces import (
 from sknas.training import Augmentation, can_compute
 
 MOST_ROUNDS = 8  # through distinct rows, in an epoch
-LEAST_GPU_ROWS = 50_000  # of a table, where device is "auto"
+LEAST_GPU_ROWS = 20_000  # of a table, where device is "auto"
 
 # what search_space="auto" stands for, by the kind of the data
 AUTOMATIC_SPACES = {

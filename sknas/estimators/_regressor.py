@@ -185,7 +185,7 @@ class NASRegressor(RegressorMixin, BaseNAS):
 
     device : str, default="auto"
         Where to compute: "cpu", "cuda", ...; "auto" is a GPU if there is one, but for
-        tables of fewer than 50,000 rows, which a CPU trains on as fast.
+        tables of fewer than 20,000 rows, which a CPU trains on as fast.
 
     n_jobs : int or None, default=None
         How many networks to train at the same time, in processes, as in joblib.

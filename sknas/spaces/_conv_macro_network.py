@@ -100,7 +100,9 @@ class MacroNetwork(ConvNetwork):
         embedding_size: int,
         architecture: Architecture | None = None,
     ) -> None:
-        super().__init__(spec, architecture, embedding_size, dropout)
+        super().__init__(
+            spec, architecture, embedding_size, dropout, n_filters, stem_stride
+        )
         n_layers, n_dimensions = len(operations), self.n_dimensions
         self.levels = reduction_levels(n_layers, n_reductions)
         filters = [n_filters * 2**level for level in range(n_reductions + 1)]

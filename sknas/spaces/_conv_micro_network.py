@@ -210,7 +210,9 @@ class MicroNetwork(ConvNetwork):
         auxiliary_weight: float,
         embedding_size: int,
     ) -> None:
-        super().__init__(spec, architecture, embedding_size, dropout)
+        super().__init__(
+            spec, architecture, embedding_size, dropout, n_filters, stem_stride
+        )
         self.auxiliary_weight = auxiliary_weight
         reduced = reduction_cells(n_cells, n_reductions)
         n_all = n_cells + n_reductions

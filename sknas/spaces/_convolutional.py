@@ -18,7 +18,10 @@ from sknas.spaces._fixed_arc import FixedArcMixin
 LARGEST_MAP = 256  # places of the stem's output, where stem_stride is "auto"
 SMALL_MAP = 100  # so few places leave time for more filters, where n_filters is "auto"
 CALIBRATION_ROWS = 64  # that an architecture's normalization is estimated on
-TRAINING_PRECISIONS = {"cuda": torch.bfloat16}  # other devices: single precision
+# of large networks, whose memory it halves; small ones take a tenth longer with it, and
+# other devices have single precision
+TRAINING_PRECISIONS = {"cuda": torch.bfloat16}
+LARGE_MAPS = 32 * 32 * 32  # numbers that the stem gives for each image
 
 
 class ConvNetwork(nn.Module):
@@ -41,6 +44,9 @@ class ConvNetwork(nn.Module):
 
     dropout : float
         Rate at which tokens of a text do not count.
+
+    n_filters, stem_stride : int
+        Channels of the stem, and by how much it reduces the size.
     """
 
     def __init__(
@@ -49,6 +55,8 @@ class ConvNetwork(nn.Module):
         architecture: Architecture | None,
         embedding_size: int,
         dropout: float,
+        n_filters: int,
+        stem_stride: int,
     ) -> None:
         super().__init__()
         self.architecture = architecture
@@ -60,6 +68,8 @@ class ConvNetwork(nn.Module):
         self._calibration: list[Tensor] = []
         self._calibrated: Architecture | None = None
         self.is_recordable = self.n_dimensions == 2
+        n_places = math.prod(_divided(spec.sizes, stem_stride))
+        self.is_large = n_filters * n_places >= LARGE_MAPS
 
     def forward(
         self,
@@ -91,7 +101,8 @@ class ConvNetwork(nn.Module):
         return outputs if self.counts is None else outputs + self.counts(inputs)
 
     def _training_precision(self, device_type: str) -> torch.autocast:
-        dtype = TRAINING_PRECISIONS.get(device_type) if self.training else None
+        halves = self.training and self.is_large
+        dtype = TRAINING_PRECISIONS.get(device_type) if halves else None
         # without a cache, which within another autocast would outlive this one and
         # hold weights of earlier steps
         return torch.autocast(

@@ -11,14 +11,18 @@ import torch
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_digits
 from sklearn.pipeline import make_pipeline
+from skorch.callbacks import Callback
 
 from sknas import (
+    ConvMacroSpace,
     ConvMicroSpace,
     NASClassifier,
     NASLanguageModel,
     NASRegressor,
+    TabularSpace,
 )
 from sknas.preprocessing import TokenEncoder
+from sknas.training._recording import RecordedStep
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 
@@ -99,6 +103,88 @@ def test_it_predicts_the_same_where_there_is_no_gpu(case):
         np.testing.assert_allclose(found, expected, rtol=1e-3)
     else:
         assert (found == expected).mean() > 0.99
+
+
+class ForbidWaiting(Callback):
+    """Lets a step fail that waits for the GPU."""
+
+    n_steps = 0
+
+    def on_batch_begin(self, net, training=None, **kwargs):
+        if training:
+            ForbidWaiting.n_steps += 1
+            torch.cuda.set_sync_debug_mode("error")
+
+    def on_batch_end(self, net, **kwargs):
+        torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.parametrize("space", [None, ConvMacroSpace(), ConvMicroSpace()])
+def test_no_step_waits_for_the_gpu(space):
+    X, y = load_digits(return_X_y=True)
+    X = X if space is None else X.reshape(-1, 8, 8)
+    ForbidWaiting.n_steps = 0
+    try:
+        NASClassifier(space or "auto", **QUICK, callbacks=[ForbidWaiting()]).fit(X, y)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert ForbidWaiting.n_steps > 100
+
+
+@pytest.fixture
+def recordings(monkeypatch):
+    """The networks whose steps were recorded."""
+    found = []
+
+    class Noting(RecordedStep):
+        def __init__(self, module, *arguments):
+            found.append(module)
+            super().__init__(module, *arguments)
+
+    monkeypatch.setattr("sknas.training._net.RecordedStep", Noting)
+    return found
+
+
+@pytest.mark.parametrize("large_maps", [0, 100_000])
+@pytest.mark.parametrize(
+    "space",
+    [
+        TabularSpace(dropouts=(0.0,)),
+        ConvMacroSpace(dropout=0),
+        ConvMicroSpace(dropout=0),
+    ],
+)
+def test_recorded_steps_are_what_they_would_be(
+    space, large_maps, recordings, monkeypatch
+):
+    monkeypatch.setattr("sknas.spaces._convolutional.LARGE_MAPS", large_maps)
+    X, y = load_digits(return_X_y=True)
+    X = X if space.name == "tabular" else X.reshape(-1, 8, 8)
+    architecture = space.decisions().sample(1, np.random.RandomState(0))[0]
+    model = NASClassifier(
+        space,
+        architecture=architecture,
+        optimizer="adamw",
+        early_stopping=False,
+        **QUICK | {"max_epochs": 5},
+    )
+    found = clone(model).fit(X, y).predict_proba(X)
+    assert recordings
+    monkeypatch.setattr("sknas.training._net.can_be_recorded", lambda *_: False)
+    expected = clone(model).fit(X, y).predict_proba(X)
+    assert np.abs(found - expected).mean() < 0.01
+
+
+def test_a_recorded_step_serves_drop_paths_for_an_epoch(recordings):
+    X, y = load_digits(return_X_y=True)
+    NASClassifier(
+        ConvMicroSpace(drop_path=0.3),
+        architecture=ConvMicroSpace().default_architecture(),
+        early_stopping=False,
+        batch_size=16,
+        **QUICK | {"max_epochs": 2, "ensemble_size": 1},
+    ).fit(X.reshape(-1, 8, 8), y)
+    assert len(recordings) == 2
 
 
 def test_a_small_table_is_left_to_the_cpu():

@@ -78,6 +78,7 @@ class TestFit:
 
     def test_it_learns_in_half_precision_as_on_a_gpu(self, fitted, images, monkeypatch):
         monkeypatch.setitem(TRAINING_PRECISIONS, "cpu", torch.bfloat16)
+        monkeypatch.setattr("sknas.spaces._convolutional.LARGE_MAPS", 0)
         X, X_test, y, y_test = images
         model = clone(fitted).set_params(device="cpu").fit(X, y)
         assert model.score(X_test, y_test) > 0.8
@@ -89,6 +90,11 @@ class TestFit:
             model.predict_proba(X_test), fitted.predict_proba(X_test)
         )
         same(model, pickle.loads(pickle.dumps(model)), X_test)
+
+    def test_small_networks_keep_single_precision(self, fitted, images, monkeypatch):
+        monkeypatch.setitem(TRAINING_PRECISIONS, "cpu", torch.bfloat16)
+        X, X_test, y, _ = images
+        same(clone(fitted).set_params(device="cpu").fit(X, y), fitted, X_test)
 
     def test_auto_takes_the_macro_space(self, quick, few):
         X, _, y, _ = few
