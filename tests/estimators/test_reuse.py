@@ -32,6 +32,19 @@ class NoteOptimizer(Callback):
         self.used.append(type(net.optimizer_).__name__)
 
 
+class StopAtOnce(Callback):
+    """Ends each training after an epoch; notes how many there might have been."""
+
+    def __init__(self):
+        self.epochs = []
+
+    def on_train_begin(self, net, **kwargs):
+        self.epochs.append((type(net.optimizer_).__name__, net.max_epochs))
+
+    def on_epoch_end(self, net, **kwargs):
+        raise KeyboardInterrupt
+
+
 @pytest.fixture(scope="module")
 def searched():
     return NASClassifier(
@@ -233,6 +246,21 @@ def test_networks_of_regressors_of_tables_take_turns_with_two_optimizers(quicker
     noted.used.clear()
     reg.set_params(optimizer="adamw").fit(X, y)
     assert noted.used == ["AdamW"] * 4
+
+
+def test_networks_of_series_have_half_as_many_epochs_with_muon():
+    series = np.random.RandomState(0).rand(900, 256, 1)
+    space = ConvMacroSpace(n_layers=1, n_filters=2)
+    noted = StopAtOnce()
+    NASRegressor(
+        space,
+        architecture=space.default_architecture(),
+        ensemble_size=2,
+        early_stopping=False,
+        callbacks=[noted],
+    ).fit(series, series.mean(axis=(1, 2)))
+    # of 45 steps each: 1,000 steps, or half as many
+    assert noted.epochs == [("AdamW", 22), ("Muon", 11)]
 
 
 @pytest.mark.parametrize(
