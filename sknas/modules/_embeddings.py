@@ -7,6 +7,11 @@ import math
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
+
+# numbers of a batch's encoding from which on, on a CPU, it is quicker not to write it
+# down: it leaves the caches
+LARGE_ENCODING = 400_000
 
 
 class OneHotColumns(nn.Module):
@@ -74,11 +79,38 @@ class PiecewiseLinearEmbedding(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Embed numbers of shape (..., n_features) as (..., n_outputs)."""
-        rows = x.reshape(-1, x.shape[-1]).T.unsqueeze(2)  # (n_features, n_rows, 1)
+        rows = x.reshape(-1, x.shape[-1])
+        is_large = len(rows) * self.slope.numel() >= LARGE_ENCODING
+        if is_large and self.training and x.device.type == "cpu":
+            embedded = self._looked_up(rows)
+        else:
+            embedded = self._encoded(rows)
+        return embedded.relu().reshape(*x.shape[:-1], self.n_outputs)
+
+    def _encoded(self, rows: Tensor) -> Tensor:
+        """Give (n_rows, n_features, n_dimensions), by the encoding."""
         slope, offset = self.slope.unsqueeze(1), self.offset.unsqueeze(1)
-        encoded = torch.addcmul(-offset, rows, slope).clamp(0.0, 1.0)
-        embedded = torch.baddbmm(self.bias, encoded, self.weight).relu()
-        return embedded.transpose(0, 1).reshape(*x.shape[:-1], self.n_outputs)
+        encoded = torch.addcmul(-offset, rows.T.unsqueeze(2), slope).clamp(0.0, 1.0)
+        return torch.baddbmm(self.bias, encoded, self.weight).transpose(0, 1)
+
+    def _looked_up(self, rows: Tensor) -> Tensor:
+        """Give the same from each number's own bin, and the sum of those before it."""
+        n_features, n_bins, n_dimensions = self.weight.shape
+        # a bin without width begins where the next one does, and so has no numbers
+        has_width = self.slope > 0
+        begins = torch.where(has_width, self.offset / self.slope, math.inf)
+        begins = begins.flip(1).cummin(dim=1).values.flip(1)
+        inner = begins[:, 1:].contiguous()
+        own = torch.searchsorted(inner, rows.T.contiguous(), right=True).T
+        place = own + n_bins * torch.arange(n_features)
+        slope, offset = self.slope.view(-1)[place], self.offset.view(-1)[place]
+        part = torch.addcmul(-offset, rows, slope).clamp_(0.0, 1.0)
+        weight = self.weight * has_width.unsqueeze(2)
+        before = torch.cat([self.bias, self.bias + weight[:, :-1].cumsum(dim=1)], dim=1)
+        table = torch.cat([before, weight], dim=2).view(-1, 2 * n_dimensions)
+        found = F.embedding(place, table)
+        before, weight = found[..., :n_dimensions], found[..., n_dimensions:]
+        return torch.addcmul(before, part.unsqueeze(2), weight)
 
 
 class PeriodicEmbedding(nn.Module):

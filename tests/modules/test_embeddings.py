@@ -67,6 +67,32 @@ class TestPiecewiseLinearEmbedding:
             ]
             np.testing.assert_allclose(got, np.ravel(expected), atol=1e-6)
 
+    def test_large_batches_are_looked_up_with_the_same_result(self, monkeypatch):
+        rng = np.random.RandomState(0)
+        edges = np.sort(rng.normal(size=(20, 6)), axis=0)
+        edges[4:9, 0] = edges[4, 0]  # bins without width: inside, first, last, all
+        edges[:3, 1] = edges[2, 1]
+        edges[-3:, 2] = edges[-1, 2]
+        edges[:, 3] = 0.5
+        module = PiecewiseLinearEmbedding(edges, 5)
+        x = torch.tensor(2 * rng.normal(size=(2, 50, 6)), dtype=torch.float32)
+        x[0, :20] = torch.tensor(edges)
+        results = []
+        for numbers in (10**9, 0):
+            monkeypatch.setattr("sknas.modules._embeddings.LARGE_ENCODING", numbers)
+            module.zero_grad()
+            out = module(x)
+            (out * torch.arange(30)).sum().backward()
+            results.append((out, module.weight.grad, module.bias.grad))
+        (_, encoded_gradient, _), (_, gradient, _) = results
+        assert not encoded_gradient.equal(gradient)  # they are rounded otherwise
+        for encoded, looked_up in zip(*results, strict=True):
+            torch.testing.assert_close(encoded, looked_up, rtol=1e-4, atol=1e-4)
+        module.eval()
+        answer = module(x)
+        monkeypatch.undo()
+        assert answer.equal(module(x))  # what a row gets is not to depend on others
+
     def test_numbers_beyond_the_edges_are_as_the_edges(self):
         module = PiecewiseLinearEmbedding(self.edges, 5)
         inside = module(torch.tensor([[-1.0, 0.0], [4.0, 3.0]]))
