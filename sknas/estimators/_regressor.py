@@ -149,8 +149,9 @@ class NASRegressor(RegressorMixin, BaseNAS):
         Whether to stop a network's training when its loss on the held-back rows
         no longer falls, and keep the weights of the best epoch. In the end they are
         trained on with all rows, but for texts, while the learning rate falls to zero:
-        for half as many epochs as led to the best one, of images and series for 0.3
-        times as many. If not, the found networks train for `max_epochs` on all rows.
+        for half as many epochs as led to the best one, or 0.2 times as many from 50,000
+        rows to train on; of images and series for 0.3 times as many. If not, the found
+        networks train for `max_epochs` on all rows.
 
     n_iter_no_change : int or "auto", default="auto"
         Epochs without improvement before `early_stopping` stops. "auto" is 8, and 16

@@ -18,12 +18,12 @@ from torch import nn
 from sknas.architecture import Architecture
 from sknas.estimators._checkpoint import Checkpoint
 from sknas.estimators._defaults import (
-    DEFAULT_COOLDOWNS,
     DEFAULT_PATIENCE,
     N_CANDIDATES,
     checked_decisions,
     resolve_architectures,
     resolve_batch_size,
+    resolve_cooldown,
     resolve_epochs,
     resolve_space,
     resolve_strategy,
@@ -280,7 +280,7 @@ class SearchingEstimator(
             lr_schedule=self.lr_schedule,
             max_gradient_norm=self.max_gradient_norm,
             augmentation=self._augmentation(spec),
-            cooldown=DEFAULT_COOLDOWNS.get(spec.kind, 0.0),
+            cooldown=resolve_cooldown(spec.kind, len(train)),
             tol=self._tol,
         )
 

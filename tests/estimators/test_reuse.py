@@ -295,6 +295,23 @@ def test_of_images_muon_takes_batches_as_others_do():
     np.testing.assert_array_equal(model.predict_proba(images), by_default)
 
 
+@pytest.mark.parametrize(("n_rows", "n_more"), [(1_000, 5), (65_000, 2)])
+def test_of_many_rows_the_cooldown_is_short(n_rows, n_more):
+    X = np.random.RandomState(0).normal(size=(n_rows, 1))
+    model = NASClassifier(
+        TabularSpace(numeric_embeddings=("none",), widths=(8,)),
+        ensemble_size=1,
+        max_epochs=10,
+        batch_size=n_rows,
+        lr=0.01,  # in ten steps of a warm-up: each is the best so far
+        random_state=0,
+    )
+    space = model.search_space
+    model.set_params(architecture=space.default_architecture())
+    model.fit(X, (X[:, 0] > 0).astype(int))
+    assert model.n_iter_ == 10 + n_more
+
+
 def test_without_early_stopping_all_epochs_run_on_all_rows(quick):
     model = NASClassifier(**quick, early_stopping=False).fit(X, y)
     assert model.n_iter_ == quick["max_epochs"]
