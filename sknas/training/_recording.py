@@ -90,13 +90,6 @@ class RecordedStep:
         loss.backward()
         return loss.detach(), logits.detach(), [p.grad for p in self.parameters]
 
-    def fits(self, batch: Batch) -> bool:
-        """Tell whether a batch has the size that was recorded."""
-        return all(
-            own.shape == given.shape
-            for own, given in zip(_tensors(self.batch), _tensors(batch), strict=True)
-        )
-
     def __call__(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Set the gradients, and give the loss, and logits until the next call."""
         for own, given in zip(_tensors(self.batch), _tensors(batch), strict=True):
