@@ -296,6 +296,7 @@ class TestContract:
         one = NASClassifier(**quick).fit(X, y)
         same(one, NASClassifier(**quick, n_jobs=2).fit(X, y), X_test)
 
+    @pytest.mark.flaky(reruns=2)  # seconds that another process may take
     def test_the_time_limit_is_kept(self, images):
         X, X_test, y, y_test = images
         model = NASClassifier(time_limit=6, random_state=0).fit(X, y)

@@ -255,6 +255,7 @@ class TestContract:
         search = GridSearchCV(model, grid, cv=2).fit(make_documents(40))
         assert np.isfinite(search.cv_results_["mean_test_score"]).all()
 
+    @pytest.mark.flaky(reruns=2)  # seconds that another process may take
     def test_time_limit(self, quick):
         model = NASLanguageModel(
             **(quick | {"max_epochs": 100_000, "time_limit": 2, "n_iter_no_change": 99})
