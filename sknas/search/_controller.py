@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -9,6 +11,21 @@ from torch.nn import functional as F
 from sknas.decisions import Decision, Decisions
 
 INITIAL_RANGE = 0.1  # paper, appendix: weights start uniformly within +-0.1
+
+
+class PolicyView(NamedTuple):
+    """What a policy holds of architectures: tensors of shape (n_architectures,)."""
+
+    log_probability: Tensor
+    """Log-probability of each architecture."""
+
+    entropy: Tensor
+    """Entropy of the policy's distributions on the way to each architecture, summed
+    over its active decisions."""
+
+    skip_divergence: Tensor
+    """Kullback-Leibler divergence of the policy's distributions from the priors, summed
+    over the decisions of kind "skip"."""
 
 
 class Controller(nn.Module):
@@ -69,6 +86,8 @@ class Controller(nn.Module):
             prior = decision.prior or [1.0] * len(decision.options)
             row[: len(prior)] = torch.tensor(prior).log()
         self.register_buffer("log_prior", log_prior, persistent=False)
+        is_skip = torch.tensor([decision.kind == "skip" for decision in decisions])
+        self.register_buffer("is_skip", is_skip, persistent=False)
         place = {decision.name: i for i, decision in enumerate(decisions)}
         self.conditions = [
             None
@@ -129,7 +148,7 @@ class Controller(nn.Module):
             row = index + self.first_row[i]
         return torch.stack(chosen, dim=1)
 
-    def evaluate(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+    def evaluate(self, indices: Tensor) -> PolicyView:
         """Give the policy's view of architectures.
 
         Parameters
@@ -139,20 +158,24 @@ class Controller(nn.Module):
 
         Returns
         -------
-        log_probability : Tensor of shape (n,)
-            Log-probability of each architecture.
-
-        entropy : Tensor of shape (n,)
-            Entropy of the policy's distributions on the way to each architecture,
-            summed over its active decisions.
+        view : PolicyView
+            How likely they are, and of what distributions they were drawn.
         """
         log_policy = self.log_policies(indices)
         active = indices >= 0
         log_probability = log_policy.gather(2, indices.clamp_min(0).unsqueeze(2))[
             ..., 0
         ]
-        entropy = -(log_policy.exp() * log_policy.clamp_min(-1e9)).sum(dim=2)
-        return (log_probability * active).sum(dim=1), (entropy * active).sum(dim=1)
+        # finite where options do not exist, whose probability is zero
+        probability, log_policy = log_policy.exp(), log_policy.clamp_min(-1e9)
+        entropy = -(probability * log_policy).sum(dim=2)
+        log_prior = self.log_prior.clamp_min(-1e9).log_softmax(dim=1)
+        divergence = (probability * (log_policy - log_prior)).sum(dim=2)
+        return PolicyView(
+            (log_probability * active).sum(dim=1),
+            (entropy * active).sum(dim=1),
+            (divergence * (active & self.is_skip)).sum(dim=1),
+        )
 
     def log_policies(self, indices: Tensor) -> Tensor:
         """Give the log-probabilities of all options on the way to architectures.

@@ -226,7 +226,8 @@ class TestEntropy:
         # bug (i) of the released ENAS: -p log p of the one option drawn
         decisions = Decisions("one", [Decision("op", ("a", "b", "c"))])
         controller = make_controller(decisions)
-        log_probability, entropy = controller.evaluate(torch.tensor([[0], [1], [2]]))
+        view = controller.evaluate(torch.tensor([[0], [1], [2]]))
+        log_probability, entropy = view.log_probability, view.entropy
         expected = -(log_probability.exp() * log_probability).sum()
         torch.testing.assert_close(entropy, expected.expand(3))
 
@@ -235,9 +236,8 @@ class TestEntropy:
         self, decisions
     ):
         # the chain rule of entropy, which holds with conditions too
-        log_probability, entropy = make_controller(decisions).evaluate(
-            every_row(decisions)
-        )
+        view = make_controller(decisions).evaluate(every_row(decisions))
+        log_probability, entropy = view.log_probability, view.entropy
         probability = log_probability.exp()
         torch.testing.assert_close(
             (probability * entropy).sum(), -(probability * log_probability).sum()
@@ -246,11 +246,53 @@ class TestEntropy:
     @each
     def test_has_a_finite_gradient(self, decisions):
         controller = make_controller(decisions)
-        controller.evaluate(every_row(decisions))[1].sum().backward()
+        controller.evaluate(every_row(decisions)).entropy.sum().backward()
         for name, parameter in controller.named_parameters():
             if parameter.grad is not None:
                 assert parameter.grad.isfinite().all(), name
         assert controller.heads.grad.any()
+
+
+class TestSkipDivergence:
+    def test_is_none_where_the_policy_is_as_the_prior(self):
+        prior = (0.7, 0.3)
+        decisions = Decisions(
+            "one",
+            [
+                Decision("op_1", ("a", "b"), node=1),
+                Decision(
+                    "skip", (False, True), kind="skip", node=2, source=1, prior=prior
+                ),
+            ],
+        )
+        rows = every_row(decisions)
+        even = make_controller(decisions, scale=0.0).evaluate(rows)
+        torch.testing.assert_close(even.skip_divergence, torch.zeros(len(rows)))
+        assert (make_controller(decisions).evaluate(rows).skip_divergence > 0.001).any()
+
+    def test_is_that_of_skips_alone_summed_over_them(self):
+        controller = make_controller(LAYERS)
+        rows = every_row(LAYERS)
+        probability = controller.log_policies(rows).exp()
+        expected = torch.zeros(len(rows))
+        for i, decision in enumerate(LAYERS):
+            if decision.kind == "skip":  # whose prior is even
+                p = probability[:, i, :2]
+                expected += (p * (p / 0.5).log()).sum(dim=1)
+        divergence = controller.evaluate(rows).skip_divergence
+        torch.testing.assert_close(divergence, expected)
+        assert divergence.std() > 0
+
+    @each
+    def test_is_zero_without_skips_and_has_a_finite_gradient(self, decisions):
+        controller = make_controller(decisions)
+        divergence = controller.evaluate(every_row(decisions)).skip_divergence
+        assert bool(divergence.any()) == (decisions is LAYERS)
+        if decisions is LAYERS:
+            divergence.sum().backward()
+            for parameter in controller.parameters():
+                assert parameter.grad is None or parameter.grad.isfinite().all()
+            assert controller.anchor_score.weight.grad.any()
 
 
 class TestInactiveDecisions:
@@ -258,7 +300,7 @@ class TestInactiveDecisions:
 
     def test_add_nothing_to_probability_and_entropy(self):
         controller = make_controller(CONDITIONAL)
-        log_probability, entropy = controller.evaluate(self.shallow)
+        log_probability, entropy, _ = controller.evaluate(self.shallow)
         policies = controller.log_policies(self.shallow)[0]
         own = [-(p.exp() * p)[p.isfinite()].sum() for p in policies]
         assert log_probability.item() == pytest.approx(
@@ -268,7 +310,7 @@ class TestInactiveDecisions:
 
     def test_get_no_gradient(self):
         controller = make_controller(CONDITIONAL)
-        log_probability, entropy = controller.evaluate(self.shallow)
+        log_probability, entropy, _ = controller.evaluate(self.shallow)
         (log_probability + entropy).sum().backward()
         reached = controller.heads.grad.flatten(1).any(dim=1)
         assert reached.tolist() == [True, True, False, False, False]

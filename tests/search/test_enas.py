@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.base import clone
 
-from sknas import ENAS, Decision, Decisions, TabularSpace
+from sknas import ENAS, ConvMacroSpace, Decision, Decisions, TabularSpace
 from sknas.training import private_random_state
 
 FLAT = Decisions("flat", [Decision(f"op_{i}", tuple("abcd")) for i in range(6)])
@@ -156,7 +156,7 @@ class TestObjective:
         asked, rewards = enas.ask(3), np.array([0.5, 2.5, 4.0])
         with torch.no_grad():
             rows = torch.tensor([FLAT.indices(a) for a in asked])
-            log_p, entropy = (t.numpy() for t in enas.controller_.evaluate(rows))
+            log_p, entropy, _ = (t.numpy() for t in enas.controller_.evaluate(rows))
         record = enas.tell(asked, rewards)
         expected = -np.mean((rewards - 1.5) * log_p + 0.3 * entropy)
         assert record["loss"] == pytest.approx(expected, rel=1e-4)
@@ -177,6 +177,24 @@ class TestObjective:
             enas = started(normalize_advantage=False, entropy_weight=0.0)
             losses.append(learn(enas, TARGETS["flat"], 1, scale)[0]["loss"])
         assert losses[1] == pytest.approx(1000 * losses[0], rel=1e-2)
+
+    def test_a_penalty_keeps_skip_connections_near_the_rate_they_begin_with(self):
+        decisions = ConvMacroSpace(n_layers=5).decisions()
+        is_skip = [decision.kind == "skip" for decision in decisions]
+        rates = {}
+        for weight in (0.0, 0.8, 8.0):
+            enas = started(decisions, skip_weight=weight)
+            for _ in range(60):  # rewards for skips, as untrained networks give them
+                asked = enas.ask(8)
+                rows = np.array([decisions.indices(a) for a in asked])
+                enas.tell(asked, rows[:, is_skip].mean(axis=1))
+            policy = enas.policy()
+            rates[weight] = np.mean(
+                [p[1] for p, skips in zip(policy, is_skip, strict=True) if skips]
+            )
+        assert rates[0.0] > 0.8
+        assert 0.4 < rates[0.8] < 0.7
+        assert 0.35 < rates[8.0] < 0.5
 
     @pytest.mark.parametrize("samples", [8, 1])
     def test_the_entropy_bonus_keeps_the_policy_open(self, samples):
@@ -284,7 +302,11 @@ class TestParameters:
             )
             for value in (0, -1, 1.5, "8", None)
         ]
-        + [("entropy_weight", value) for value in (-0.1, "0", float("nan"))]
+        + [
+            (name, value)
+            for name in ("entropy_weight", "skip_weight")
+            for value in (-0.1, "0", float("nan"))
+        ]
         + [("baseline_decay", value) for value in (1.0, -0.1, "0.9", 2)],
     )
     def test_a_wrong_one_raises_an_error_that_names_it(self, name, value):
