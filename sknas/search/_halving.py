@@ -28,7 +28,7 @@ from sknas.training import (
 )
 
 N_TRAINED = 4  # candidates of the first round; more where more than half would stay
-ROUND_SHARE = 0.03  # of max_epochs, in each round
+ROUND_SHARE = 0.03  # of max_epochs, in each round; none where it is no epoch
 SECONDS_SHARE = 0.25  # of the time that is left
 
 
@@ -123,16 +123,18 @@ def halve(
 ) -> None:
     """Train the best candidates for a while, drop the worse half, until few are left.
 
-    The candidates keep the weights and scores that they come to. Where the time is
-    too short for half of their epochs, going by `epoch_seconds`, nothing is trained.
+    The candidates keep the weights and scores that they come to. Nothing is trained
+    where trainings have so few epochs that a round would be none of them, or where
+    the time is too short for half of its epochs, going by `epoch_seconds`.
     See :func:`sknas.search.search` for the other parameters.
     """
     recipe = problem.recipe
-    n_epochs = max(1, round(ROUND_SHARE * recipe.max_epochs))
-    sizes = _round_sizes(len(candidates), n_best)[: recipe.max_epochs // n_epochs]
+    n_epochs = round(ROUND_SHARE * recipe.max_epochs)
+    sizes = _round_sizes(len(candidates), n_best)
     n_trainings = sum(sizes)
     needed = epoch_seconds * n_trainings * n_epochs
-    if not sizes or needed / 2 > progress.time_left() * SECONDS_SHARE:
+    is_short = needed / 2 > progress.time_left() * SECONDS_SHARE
+    if not (sizes and n_epochs) or is_short:
         return
     seconds = progress.time_left() * SECONDS_SHARE / n_trainings
     deadline = progress.share(SECONDS_SHARE)

@@ -193,6 +193,7 @@ def test_skorch_callbacks_work_in_processes(quick):
 
 def test_scikit_learns_callbacks_alone(tiny, capsys):
     monitor = callback.ScoringMonitor(scoring="accuracy")
+    tiny.set_params(max_epochs=20)
     tiny.set_callbacks(callback.ProgressBar(), monitor).fit(X, y)
     assert "NASClassifier" in capsys.readouterr().out
     log = monitor.get_logs().data_as_pandas
@@ -343,7 +344,8 @@ def test_callbacks_with_reused_architectures_and_warm_start(tiny):
 
 
 def test_a_progress_bar_goes_to_the_error_stream_only(quick, capfd):
-    NASClassifier(**quick, verbose=1).fit(X, y)
+    # as many epochs as candidates are trained for
+    NASClassifier(**quick | {"max_epochs": 20}, verbose=1).fit(X, y)
     out, err = capfd.readouterr()
     assert out == ""
     for phase in ("search", "candidates", "training"):

@@ -128,10 +128,14 @@ class TestRounds:
         candidates = run(problem, make_candidates(problem, 12), n_best)
         assert len([c for c in candidates if c.scores]) == n_trained
 
-    def test_none_is_trained_beyond_the_recipe(self, problem):
-        problem = replace(problem, recipe=replace(problem.recipe, max_epochs=2))
-        candidates = run(problem, make_candidates(problem, 8))
-        assert max(c.n_epochs for c in candidates) == 2
+    @pytest.mark.parametrize(("max_epochs", "n_epochs"), [(2, 0), (16, 0), (17, 1)])
+    def test_a_round_is_a_share_of_the_epochs_or_none(
+        self, problem, max_epochs, n_epochs
+    ):
+        recipe = replace(problem.recipe, max_epochs=max_epochs)
+        problem = replace(problem, recipe=recipe)
+        candidates = run(problem, make_candidates(problem, 8), n_best=2)
+        assert max(c.n_epochs for c in candidates) == n_epochs
 
     def test_the_score_is_the_reward_on_the_whole_held_back_part(self, problem):
         candidates = run(problem, make_candidates(problem, 8))
