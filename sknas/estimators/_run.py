@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import time
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +17,7 @@ from torch import nn
 
 from sknas.architecture import Architecture
 from sknas.estimators._checkpoint import Checkpoint
+from sknas.notices import warn_caller
 from sknas.search import REWARD_ROWS, Problem, SearchResult, SearchStrategy, search
 from sknas.spaces import DataSpec, SearchSpace, check_network
 from sknas.training import (
@@ -310,11 +310,10 @@ def _without_diverged(
     kept = [i for i, one in enumerate(trained) if one.score != -np.inf]
     kept = kept or range(len(trained))
     if len(kept) < len(trained):
-        warnings.warn(
+        warn_caller(
             f"{len(trained) - len(kept)} of {len(trained)} networks diverged, and were "
             "left out. Fewer will with a lower lr, or with max_gradient_norm.",
             ConvergenceWarning,
-            stacklevel=8,
         )
     return [architectures[i] for i in kept], [trained[i] for i in kept]
 
@@ -326,12 +325,11 @@ def _warn_of_rolled_back(
     n_steps = sum(one.n_rolled_back for one in trained)
     n_steps += found.n_rolled_back if found else 0
     if n_steps:
-        warnings.warn(
+        warn_caller(
             f"{n_steps} steps of training had a loss or a gradient that is not finite, "
             "and were rolled back. Fewer will be with a lower lr, or with "
             "max_gradient_norm.",
             ConvergenceWarning,
-            stacklevel=8,
         )
 
 
@@ -345,9 +343,8 @@ def _warn_of_no_training(
 ) -> None:
     """Tell of networks that know nothing."""
     if not _is_trained(found) and not any(one.n_epochs for one in trained):
-        warnings.warn(
+        warn_caller(
             "time_limit ended the fit before anything was trained for an epoch: it may "
             "predict no better than chance. Give it more time.",
             ConvergenceWarning,
-            stacklevel=8,
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numbers
-import warnings
 from abc import ABCMeta, abstractmethod
 from contextlib import closing
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from sknas.architecture import Architecture
@@ -33,6 +33,7 @@ from sknas.estimators._sklearn_callbacks import CallbackSupportMixin, listen
 from sknas.estimators._source import SourceMixin
 from sknas.estimators._state import build_net, build_networks, from_state, to_state
 from sknas.inspection import architecture_block
+from sknas.notices import warn_caller
 from sknas.search import SearchResult, SearchStrategy
 from sknas.spaces import DataSpec, SearchSpace
 from sknas.training import (
@@ -47,7 +48,8 @@ from sknas.training import (
     single_thread,
 )
 
-RESERVE = 0.05, 0.5  # share and least seconds of time_limit kept for the end of fit
+# share and least seconds of time_limit kept for the end of fit, and the greatest share
+RESERVE = 0.05, 0.5, 0.5
 
 
 @dataclass(frozen=True)
@@ -205,9 +207,9 @@ class SearchingEstimator(
         """Give the time at which training must end for `fit` to end in time."""
         if self.time_limit is None:
             return None
-        share, least = RESERVE
-        reserve = max(share * self.time_limit, least)
-        return started + max(self.time_limit - reserve, 0.0)
+        share, least, most = RESERVE
+        reserve = min(max(share * self.time_limit, least), most * self.time_limit)
+        return started + self.time_limit - reserve
 
     def _search_and_train(
         self,
@@ -289,11 +291,13 @@ class SearchingEstimator(
     @property
     def space_(self) -> SearchSpace:
         """The space that the networks in `networks_` were built by."""
+        check_is_fitted(self)
         return self._space
 
     @property
     def data_spec_(self) -> DataSpec:
         """What the networks know of the data: numbers of inputs, outputs, ..."""
+        check_is_fitted(self)
         return self._spec
 
     @available_if(lambda self: self._is_fitted())
@@ -324,9 +328,7 @@ def _warn_of_no_reward(reward: object, found: SearchResult) -> None:
     error = getattr(reward, "error", None)
     n_without = int(np.isnan(found.table["shared_score"]).sum())
     if error is not None and n_without:
-        warnings.warn(
+        warn_caller(
             f"The scorer could not judge {n_without} of {len(found.table['rank'])} "
-            f"candidates, which come last: {error}",
-            UserWarning,
-            stacklevel=6,
+            f"candidates, which come last: {error}"
         )

@@ -7,8 +7,6 @@ to load with skops, and can be mapped into memory.
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
@@ -18,6 +16,7 @@ from skorch.history import History
 from sknas._version import __version__
 from sknas.architecture import Architecture
 from sknas.estimators._kinds import ENCODERS
+from sknas.notices import warn_caller
 from sknas.search import STRATEGIES
 from sknas.spaces import SPACES
 from sknas.training import (
@@ -62,11 +61,9 @@ def from_state(state: dict, estimator_name: str) -> dict:
     attributes = _without_memmaps(state)
     version = attributes.pop("_sknas_version")
     if version != __version__:
-        warnings.warn(
+        warn_caller(
             f"This {estimator_name} was saved by sknas {version} and is loaded by "
-            f"sknas {__version__}: results may differ.",
-            UserWarning,
-            stacklevel=4,
+            f"sknas {__version__}: results may differ."
         )
     attributes["architecture_"] = Architecture.from_json(attributes["architecture_"])
     attributes["architectures_"] = [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numbers
-import warnings
 from abc import ABCMeta, abstractmethod
 from collections.abc import Iterable, Mapping
 
@@ -14,6 +13,7 @@ from torch import nn
 
 from sknas.architecture import Architecture
 from sknas.decisions import Decisions
+from sknas.notices import warn_caller
 from sknas.rules import is_integer
 
 
@@ -220,12 +220,10 @@ def final_policy(strategy: SearchStrategy, decisions: Decisions) -> dict[str, di
     except (TypeError, ValueError):
         is_right = False
     if not is_right:
-        warnings.warn(
+        warn_caller(
             f"{type(strategy).__name__}.policy must give, for each decision, "
             "probabilities of its options that add up to one. It does not, so that "
-            "search_policy_ is empty.",
-            UserWarning,
-            stacklevel=2,
+            "search_policy_ is empty."
         )
         return {}
     return {
