@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from numbers import Number
+
 import narwhals.stable.v2 as nw
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
@@ -96,7 +98,8 @@ def to_onnx(estimator, X=None, **parameters):
         If skl2onnx is not installed; the extra "onnx" brings it.
 
     ValueError
-        If `X` is not what `predict` takes, or a column has no name.
+        If `X` is not what `predict` takes, a column has no name, or ONNX cannot hold
+        the labels: fractions, or whole numbers beyond int64.
 
     NotImplementedError
         If the search space is one of your own that has no method `source`, or a
@@ -166,30 +169,34 @@ def _initial_types(X, estimator) -> list[tuple]:
     code = (
         run_code(estimator.export_code()) if isinstance(estimator, ESTIMATORS) else {}
     )
+    categories = code.get("CATEGORIES", {})
     given = []
     for i, series in enumerate(nw.from_native(X, eager_only=True).iter_columns()):
         if not str(series.name):
             raise ValueError(f"ONNX needs a name of each column: column {i} has none.")
-        levels = None  # not known
-        if code:
-            levels, _ = code.get("CATEGORIES", {}).get(i, ([], None))
-        dtype = _input_dtype(series, levels, code)
+        levels, _ = categories.get(i, (None, None))  # None: not known
+        is_number = bool(code) and i not in categories
+        dtype = _input_dtype(series, is_number, levels, code)
         given.append((str(series.name), tensor_type(dtype)([None, 1])))
     return given
 
 
-def _input_dtype(series: nw.Series, levels, code: dict) -> np.dtype:
-    """Say of what type a column is, from its rows and its fitted levels, if any."""
+def _input_dtype(series: nw.Series, is_number: bool, levels, code: dict) -> np.dtype:
+    """Say of what type a column is, from its rows and how it was fitted, if known."""
     if series.dtype.is_float():
         return series.to_numpy().dtype
     values = series.drop_nulls().to_list()
     misses = len(values) < len(series)
-    if series.dtype.is_numeric():
+    if series.dtype.is_integer():
         found = np.dtype(np.int64)
     elif series.dtype == nw.Boolean:
         found = np.dtype(bool)
-    elif levels is not None and not levels:  # objects that are numbers
+    elif is_number or series.dtype.is_numeric():  # objects, decimals
         found = np.dtype(np.float64)
+    elif _holds_text(series, values):
+        return np.dtype(str)
+    elif values and levels is not None and not levels:
+        found = np.dtype(np.float64)  # all are rare, and missing ones may be
     else:
         found = np.asarray(values, dtype=None if values else str).dtype
     if levels:
@@ -198,13 +205,22 @@ def _input_dtype(series: nw.Series, levels, code: dict) -> np.dtype:
         levels = [level for level in levels if level != missing]
         if not all(map(_is_number, levels)):
             return np.dtype(str)
-        if not values:
+        if levels and not values:
             found = np.dtype(np.int64)
         if not all(float(level).is_integer() for level in levels):
             found = np.dtype(np.float64)
     if found.kind not in "biuf":
         return np.dtype(str)
     return np.dtype(np.float64) if misses else found  # which can be NaN
+
+
+def _holds_text(series: nw.Series, values: list) -> bool:
+    """Whether a column's values are no numbers; if all are missing, by its type."""
+    own = getattr(series.to_native(), "dtype", None)
+    # what narwhals calls strings may be objects, of which it has seen none
+    if series.dtype == nw.String and own != np.dtype(object):
+        return True
+    return not all(isinstance(value, Number | np.bool_) for value in values)
 
 
 def _is_number(text: str) -> bool:
@@ -217,28 +233,36 @@ def _is_number(text: str) -> bool:
 def _labels(estimator) -> np.ndarray:
     """Give a classifier's labels as ONNX has them: whole numbers or strings."""
     classes = np.asarray(estimator.classes_)
-    if classes.dtype.kind in "biu":
-        return classes.astype(np.int64)
-    if classes.dtype.kind == "f":
-        if (classes % 1).any():
-            raise ValueError(
-                "ONNX has no labels that are fractions, such as "
-                f"{classes[classes % 1 != 0][0]!r}: use whole numbers or strings."
-            )
-        return classes.astype(np.int64)
-    return np.array([str(label) for label in classes], dtype=object)
+    if classes.dtype.kind not in "biuf":
+        return np.array([str(label) for label in classes], dtype=object)
+    if classes.dtype.kind == "f" and (classes % 1).any():
+        raise ValueError(
+            "ONNX has no labels that are fractions, such as "
+            f"{classes[classes % 1 != 0][0]!r}: use whole numbers or strings."
+        )
+    # numbers of Python, since numpy would compare uint64 with int64 as floats
+    outside = [label for label in classes.tolist() if not -(2**63) <= label < 2**63]
+    if outside:
+        some = ", ".join(map(str, outside[:5]))
+        raise ValueError(
+            "ONNX has labels of int64, which cannot hold "
+            f"{some}{', ...' if len(outside) > 5 else ''}: fit with labels that are "
+            "strings, as by y.astype(str), or smaller numbers."
+        )
+    return classes.astype(np.int64)
 
 
 def _classifier_shapes(operator) -> None:
     from skl2onnx.common import data_types as types
 
     n_rows = operator.inputs[0].get_first_dimension()
-    labels = _labels(operator.raw_operator)
-    options = operator.scope_inst.get_options(operator.raw_operator, {"nocl": False})
-    is_text = labels.dtype == object and not options["nocl"]
+    classifier = operator.raw_operator
+    options = operator.scope_inst.get_options(classifier, {"nocl": False})
+    is_text = not options["nocl"] and _labels(classifier).dtype == object
     kind = types.StringTensorType if is_text else types.Int64TensorType
     operator.outputs[0].set_type(kind([n_rows]))
-    operator.outputs[1].set_type(types.FloatTensorType([n_rows, len(labels)]))
+    n_classes = len(classifier.classes_)
+    operator.outputs[1].set_type(types.FloatTensorType([n_rows, n_classes]))
 
 
 def _regressor_shapes(operator) -> None:
@@ -270,7 +294,8 @@ def _convert(scope, operator, container) -> None:
     answer = graph.add_network(graph.read())
     if isinstance(estimator, NASClassifier):
         options = container.get_options(estimator, {"nocl": False})
-        outputs = graph.add_labels(answer, _labels(estimator), options["nocl"])
+        labels = None if options["nocl"] else _labels(estimator)
+        outputs = graph.add_labels(answer, labels)
     else:
         flat = graph.constant("columns", np.array([-1, estimator.n_outputs_]))
         outputs = [graph.add("Reshape", [answer, flat])]

@@ -192,11 +192,11 @@ class EstimatorGraph:
         numbers = torch.zeros(2, n_numbers, dtype=torch.float64)
         return (numbers, codes)[:n_inputs]
 
-    def add_labels(self, answer: str, labels: np.ndarray, nocl: bool) -> list[str]:
-        """Add the labels of the greatest probabilities; give both outputs."""
+    def add_labels(self, answer: str, labels: np.ndarray | None) -> list[str]:
+        """Add the labels of the greatest probabilities, or, with None, their places."""
         place = self.add("ArgMax", [answer], axis=1, keepdims=0)
         probability = self.cast(answer, self.onnx.TensorProto.FLOAT)
-        if nocl:
+        if labels is None:
             return [place, probability]
         names = self.constant("labels", labels)
         return [self.add("Gather", [names, place]), probability]

@@ -1,7 +1,10 @@
 """ONNX models, run by onnxruntime, against the estimators and pipelines."""
 
+from decimal import Decimal
+
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 import torch
 from estimators_of_all_kinds import cases, make_series, make_table
@@ -11,7 +14,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.multioutput import MultiOutputRegressor
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
 from sknas import (
     ConvMacroSpace,
@@ -184,6 +187,44 @@ def test_labels_that_are_fractions_are_told_of(quicker):
         to_onnx(clf, X)
 
 
+class TestGreatLabels:
+    """Labels that are whole numbers of 64 bits."""
+
+    X = np.random.RandomState(0).normal(size=(80, 2))
+
+    def fit(self, quicker, labels):
+        y = np.array(labels, dtype=np.uint64)[(self.X[:, 0] > 0).astype(int)]
+        return NASClassifier(**quicker).fit(self.X, y)
+
+    @pytest.mark.parametrize("labels", [[2**63, 2**63 + 1], [0, 2**64 - 1]])
+    def test_what_int64_cannot_hold_is_told_of(self, quicker, labels):
+        clf = self.fit(quicker, labels)
+        too_great = ", ".join(str(label) for label in labels if label >= 2**63)
+        pipe = make_pipeline(FunctionTransformer().fit(self.X), clf)
+        for estimator in (clf, pipe):
+            with pytest.raises(ValueError, match=f"hold {too_great}: .* strings"):
+                to_onnx(estimator, self.X)
+        register_onnx_converters()
+        with pytest.raises(ValueError, match=f"hold {too_great}: "):
+            skl2onnx.to_onnx(clf, self.X)
+
+    def test_places_of_labels_are_small_numbers(self, quicker):
+        clf = self.fit(quicker, [2**63, 2**63 + 1])
+        options = {id(clf): {"zipmap": False, "nocl": True}}
+        places, _ = run(to_onnx(clf, self.X, options=options), self.X)
+        np.testing.assert_array_equal(clf.classes_[places], clf.predict(self.X))
+
+    def test_whole_numbers_as_floats_are_told_of(self, quicker):
+        clf = self.fit(quicker, [0, 1])
+        clf.classes_ = np.array([0, 2.0**63])
+        with pytest.raises(ValueError, match=r"hold 9\.22.*: fit"):
+            to_onnx(clf, self.X)
+
+    def test_the_greatest_of_int64_are_kept(self, quicker):
+        clf = self.fit(quicker, [0, 2**63 - 1])
+        assert_same_answers(to_onnx(clf, self.X), clf, self.X)
+
+
 def test_a_space_without_code_is_told_of(quicker):
     class Bare(TabularSpace):
         source = SearchSpace.source
@@ -248,6 +289,67 @@ class TestColumns:
     def test_levels_that_are_no_numbers_make_a_column_text(self):
         X = pd.DataFrame({"c": pd.Categorical([1, 2, "z"] * 40), "x": self.x})
         self.check(X, self.x > 0, X.head(2), c=object)
+
+    @pytest.mark.parametrize("dtype", ["string", "category"])
+    @pytest.mark.parametrize(
+        "values",
+        [
+            [f"id {i}" for i in range(120)],
+            [str(i) for i in range(120)],
+            [str(i + 0.5) for i in range(120)],
+            [str(i % 3 + 0.5) for i in range(120)],
+        ],
+        ids=["names", "whole", "fractions", "repeated"],
+    )
+    def test_text_is_text_however_rare_it_is(self, values, dtype, quicker):
+        X = pd.DataFrame({"id": pd.Series(values, dtype=dtype), "x": self.x})
+        clf = NASClassifier(**quicker).fit(X, self.x > 0)
+        model = to_onnx(clf, X)
+        kind = model.graph.input[0].type.tensor_type.elem_type
+        assert kind == onnx.TensorProto.STRING
+        assert_same_answers(model, clf, X)
+        # nothing is too odd to be a rare category
+        assert_same_answers(model, clf, X.assign(id=["id 1", "7", "new", "1e3"] * 30))
+
+    @pytest.mark.parametrize(
+        "values",
+        [
+            ["1", None, "2", None] * 30,
+            [f"id {i}" if i % 2 == 0 else None for i in range(120)],
+        ],
+    )
+    def test_text_is_text_where_the_given_rows_miss_it(self, values, quicker):
+        X = pd.DataFrame({"id": pd.Series(values, dtype="string"), "x": self.x})
+        clf = NASClassifier(**quicker).fit(X, self.x > 0)
+        model = to_onnx(clf, X.iloc[1:2])
+        kind = model.graph.input[0].type.tensor_type.elem_type
+        assert kind == onnx.TensorProto.STRING
+        assert_same_answers(model, clf, X)
+
+    def test_numbers_that_are_all_rare_categories(self, quicker):
+        X = pd.DataFrame({"c": pd.Categorical(range(120)), "x": self.x})
+        clf = NASClassifier(**quicker).fit(X, self.x > 0)
+        model = to_onnx(clf, X)
+        kind = model.graph.input[0].type.tensor_type.elem_type
+        assert kind == onnx.TensorProto.DOUBLE  # NaN may come
+        assert_same_answers(model, clf, X)
+        assert_same_answers(model, clf, X.assign(c=[0.5, np.nan, 1e9] * 40))
+
+    def test_decimals_keep_their_fractions(self, quicker):
+        prices = [Decimal(i % 7) / 4 for i in range(120)]
+        X = pl.DataFrame({"price": prices, "x": self.x})
+        clf = NASClassifier(**quicker).fit(X, self.x > 0)
+        model = to_onnx(clf, X)
+        _, probability = run(model, pd.DataFrame(X.to_dict(as_series=False)))
+        np.testing.assert_allclose(probability, clf.predict_proba(X), atol=1e-5)
+
+    def test_rare_text_in_a_pipeline(self, quicker):
+        X = pd.DataFrame({"id": [f"id {i}" for i in range(120)]})
+        pipe = make_pipeline(FunctionTransformer(), NASClassifier(**quicker))
+        pipe.fit(X, self.x > 0)
+        model = to_onnx(pipe, X)
+        assert_same_answers(model, pipe, X)
+        assert_same_answers(model, pipe, X + " of another")
 
     def test_names_of_columns_may_be_those_of_inner_values(self):
         X = pd.DataFrame({"network_0": ["a", "b"] * 60, "Cast_0": self.x})
