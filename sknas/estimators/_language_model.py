@@ -136,7 +136,9 @@ class NASLanguageModel(SearchingEstimator):
         Where to compute: "cpu", "cuda", ...; "auto" is a GPU if there is one.
 
     n_jobs : int or None, default=None
-        How many networks to train at the same time, in processes, as in joblib.
+        How many networks to train at the same time, in processes, as in joblib: one
+        where less than ten seconds of `time_limit` are left, since processes take
+        some to start.
 
     random_state : int, RandomState instance or None, default=None
         Decides all randomness.

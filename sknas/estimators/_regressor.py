@@ -189,7 +189,9 @@ class NASRegressor(RegressorMixin, BaseNAS):
         tables of fewer than 20,000 rows, which a CPU trains on as fast.
 
     n_jobs : int or None, default=None
-        How many networks to train at the same time, in processes, as in joblib.
+        How many networks to train at the same time, in processes, as in joblib: one
+        where less than ten seconds of `time_limit` are left, since processes take
+        some to start.
 
     random_state : int, RandomState instance or None, default=None
         Decides all randomness. With an integer, `fit` gives the same model, bit for

@@ -109,7 +109,7 @@ def train_ensemble(
     """
     n_members = len(builds)
     seeds = [int(random_state.randint(2**31 - 1)) for _ in builds]
-    at_once = min(n_workers(n_jobs), n_members)
+    at_once = min(n_workers(n_jobs, progress), n_members)
     done: list[nn.Module] = []
 
     def recipe(i: int) -> Recipe:

@@ -12,17 +12,20 @@ from sklearn.utils.parallel import Parallel, delayed
 from sknas.training._progress import Progress, interruptible
 from sknas.training._train import TrainedNetwork
 
+START_SECONDS = 10.0  # that processes may take to start, and to import torch
 
-def n_workers(n_jobs: int | None) -> int:
+
+def n_workers(n_jobs: int | None, progress: Progress) -> int:
     """Give the number of trainings that can run at the same time.
 
     Threads cannot: torch's default generator, which trainings draw from, belongs to
-    the whole process.
+    the whole process. Nor can processes, where they might not start in time.
     """
     backend, _ = get_active_backend()
-    return (
-        1 if getattr(backend, "supports_sharedmem", False) else effective_n_jobs(n_jobs)
-    )
+    shares_memory = getattr(backend, "supports_sharedmem", False)
+    if shares_memory or progress.time_left() < START_SECONDS:
+        return 1
+    return effective_n_jobs(n_jobs)
 
 
 def run_tasks(
@@ -56,7 +59,7 @@ def run_tasks(
     trained : TrainedNetwork
         Their results, in the order of the tasks, as far as they were run.
     """
-    if n_workers(n_jobs) > 1:
+    if n_workers(n_jobs, progress) > 1:
         parallel = Parallel(n_jobs=n_jobs, return_as="generator")
         results = parallel(delayed(task)() for task in tasks)
     else:

@@ -201,6 +201,7 @@ class TestWeightsAndOrder:
 class TestInScikitLearn:
     def test_it_is_scored_and_searched_in_a_pipeline(self, table, quick):
         X, y = table
+        quick |= {"max_epochs": 20}
         pipeline = make_pipeline(StandardScaler(), NASRegressor(**quick))
         assert cross_val_score(pipeline, X, y, cv=2).min() > 0.3
         grid = GridSearchCV(

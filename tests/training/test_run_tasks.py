@@ -1,6 +1,8 @@
 """Several trainings after or beside each other, and what is done with weights."""
 
+import os
 import threading
+import time
 from functools import partial
 
 import numpy as np
@@ -21,6 +23,10 @@ from sknas.training import (
     run_tasks,
     train_network,
 )
+
+
+def process():
+    return TrainedNetwork({}, n_epochs=os.getpid())
 
 
 class TestRunTasks:
@@ -56,6 +62,15 @@ class TestRunTasks:
         for one, other in zip(serial, parallel, strict=True):
             assert same(one.weights, other.weights)
             assert one.score == other.score
+
+    @pytest.mark.parametrize(("seconds", "n_others"), [(1000, 2), (5, 0)])
+    def test_no_process_is_started_where_it_might_not_be_ready_in_time(
+        self, seconds, n_others
+    ):
+        progress = Progress(time.monotonic() + seconds)
+        results = run_tasks([process] * 2, 2, progress, dict)
+        others = [r for r in results if r.n_epochs != os.getpid()]
+        assert len(others) == n_others
 
     def test_threads_do_not_wait_for_the_fit_that_started_them(self, monkeypatch):
         # joblib takes threads within the processes of a parallel grid search, and a
