@@ -230,12 +230,15 @@ class BaseNAS(SearchingEstimator):
             try:
                 reward.judge(outputs, valid.target, valid.weight)
                 return
-            except ValueError as raised:
-                error = raised
             except Exception as raised:
-                raised.add_note(f"{name}, raised this.")
-                raise
-        raise ValueError(f"{name}, does not suit these targets: {error}") from error
+                # as where it wants probabilities of a regressor
+                lacks = "has none of the following attributes" in str(raised)
+                if not (isinstance(raised, ValueError) or lacks):
+                    raised.add_note(f"{name}, raised this.")
+                    raise
+                error = raised
+        reason = str(error).replace("_RegressorAnswers", type(self).__name__)
+        raise ValueError(f"{name}, does not suit these targets: {reason}") from error
 
     def _augmentation(self, spec: DataSpec) -> Augmentation | None:
         return resolve_augmentation(self.augmentation, spec.kind)

@@ -100,6 +100,9 @@ class ScorerReward(metaclass=ABCMeta):
             except ValueError as error:
                 self.error = error
                 rewards.append(np.nan)
+            else:
+                if np.isnan(rewards[-1]) and own.isfinite().all():
+                    self.error = ValueError("it gave nan")
         return np.array(rewards, dtype=np.float64)
 
     def judge(self, outputs: Tensor, target: Tensor, weight: Tensor) -> float:

@@ -253,6 +253,7 @@ class NothingIsTrained(Callback):
     [
         (NASClassifier(scoring="f1"), np.arange(40) % 3, "multiclass"),
         (NASRegressor(scoring="accuracy"), X[:, 0], "continuous"),
+        (NASRegressor(scoring="roc_auc"), X[:, 0], "NASRegressor has none of"),
     ],
 )
 def test_a_scorer_that_does_not_fit_the_targets_says_so(model, targets, match):

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.metrics import accuracy_score, get_scorer, make_scorer
+from sklearn.model_selection import cross_val_predict
 from skorch.callbacks import Callback
 
 from sknas import NASClassifier, NASRegressor
@@ -49,6 +50,13 @@ def test_candidates_that_a_scorer_cannot_judge_are_told_of(quick):
 
     with pytest.warns(UserWarning, match="could not judge 3 of 3.*full moon"):
         NASClassifier(**quick, scoring=scorer).fit(X, rare)
+
+
+def test_a_scorer_that_gives_no_number_is_told_of_at_the_users_line(quick):
+    model = NASClassifier(**quick, scoring=lambda estimator, X, y: np.nan)
+    with pytest.warns(UserWarning, match="could not judge 3 of 3.*nan") as caught:
+        cross_val_predict(model, X, rare, cv=2)
+    assert {warning.filename for warning in caught} == {__file__}
 
 
 def test_scorers_of_answers_that_differ(quick):
