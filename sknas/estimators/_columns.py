@@ -20,6 +20,7 @@ TIMES = (
     np.datetime64,
     np.timedelta64,
 )
+SEVERAL = list, set, dict, np.ndarray  # that no column of a DataFrame may hold
 
 
 @dataclass
@@ -102,10 +103,13 @@ def read_table(X, fitted, estimator) -> Columns:
                 f"feature(s) (shape={X.shape}) while a minimum of 1 is required."
             )
     else:
+        _refuse_ragged(X)
         X = validate_data(
             estimator, X, reset=reset, dtype=None, ensure_all_finite=False
         )
-    is_categorical = find_categorical(X) if reset else fitted.is_categorical
+    is_categorical = find_categorical(X)  # raises where a column cannot be read
+    if not reset:
+        is_categorical = fitted.is_categorical
     names = getattr(estimator, "feature_names_in_", None)
     return read_columns(X, is_categorical, names)
 
@@ -149,6 +153,8 @@ def find_categorical(X) -> np.ndarray:
             dtype, name = series.dtype, repr(series.name)
             if dtype.is_temporal():
                 _refuse_times(f"column {name}", dtype)
+            if dtype.is_nested():
+                _refuse_several(name, dtype)
             own = getattr(series.to_native(), "dtype", None)
             if dtype == nw.Unknown:  # sparse numbers, long doubles, periods, ...
                 own = series.to_numpy().dtype
@@ -158,7 +164,7 @@ def find_categorical(X) -> np.ndarray:
                 kinds.append(False)
             elif dtype in (nw.Object, nw.Unknown) or own == np.dtype(object):
                 # what narwhals calls strings, it has looked at a few values of
-                kinds.append(_holds_labels(series.to_list(), name))
+                kinds.append(_holds_labels(series.to_list(), name, refused=SEVERAL))
             else:
                 kinds.append(True)
         return np.array(kinds, dtype=bool)
@@ -261,7 +267,11 @@ def _numbers(values, name: str) -> np.ndarray:
     """Turn a column of objects into numbers, NaN where missing."""
     try:
         return np.array([np.nan if is_missing(v) else float(v) for v in values])
-    except (TypeError, ValueError, OverflowError) as error:
+    except OverflowError as error:
+        raise ValueError(
+            f"{name} of X holds a number that is too large ({error}): scale it down."
+        ) from error
+    except (TypeError, ValueError) as error:
         raise ValueError(
             f"{name} of X held numbers in fit, but now holds something else ({error})."
         ) from error
@@ -288,10 +298,33 @@ def _refuse_complex(column: object) -> None:
     raise ValueError(f"Complex data not supported: column {column} of X.")
 
 
-def _holds_labels(column, name: object) -> bool:
+def _refuse_several(column: object, kind: object) -> None:
+    raise TypeError(
+        f"column {column} of X holds {kind}: put each number or string into a column "
+        "of its own, before fitting."
+    )
+
+
+def _refuse_ragged(X) -> None:
+    """Raise an error where the rows of a list have different lengths."""
+    if not isinstance(X, list | tuple):
+        return
+    lengths = sorted({len(row) for row in X if isinstance(row, list | tuple)})
+    lengths = lengths or sorted({n for row in X for n in np.shape(row)[:1]})
+    if len(lengths) > 1:
+        raise ValueError(
+            f"X holds rows of different lengths, from {lengths[0]} to {lengths[-1]}: a "
+            "table needs as many values in each. Of series, pad the shorter ones with "
+            "NaN at their end, to an array of (n_samples, steps, features)."
+        )
+
+
+def _holds_labels(column, name: object, refused: tuple[type, ...] = ()) -> bool:
     """Whether a column of objects holds anything but numbers and missing values."""
     holds_labels = False
     for value in column:
+        if isinstance(value, refused):
+            _refuse_several(name, type(value).__name__)
         is_time = isinstance(value, TIMES) or type(value).__name__ == "Period"
         if is_time and not is_missing(value):
             _refuse_times(f"column {name}", type(value).__name__)

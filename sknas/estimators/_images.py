@@ -75,9 +75,14 @@ def read_images(X, fitted: ImageEncoder | None, estimator) -> Images:
         one_array(X),
         allow_nd=True,
         dtype="numeric",
+        ensure_all_finite="allow-nan",
         estimator=estimator,
         input_name="X",
     )
+    if pixels.dtype.kind == "f" and np.isnan(pixels).any():
+        raise ValueError(
+            "Input X contains NaN: images may not miss pixels, so fill them in."
+        )
     if pixels.ndim > 4:
         raise ValueError(
             f"X has {pixels.ndim} dimensions; {type(estimator).__name__} reads images "

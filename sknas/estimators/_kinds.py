@@ -41,6 +41,10 @@ def data_kind(X, estimator) -> str:
         return "series"
     if estimator.n_tokens is not None or isinstance(X, TokenIds):
         return "text"
+    if hasattr(X, "collect") and not hasattr(X, "shape"):
+        raise TypeError(
+            f"X is a {type(X).__name__}, which has no rows yet: give X.collect()."
+        )
     shape, dtype = _shape_and_dtype(X)
     if len(shape) == 1 and isinstance(next(iter(X), None), str):
         raise ValueError(
@@ -61,6 +65,8 @@ def _shape_and_dtype(X) -> tuple[tuple[int, ...], object]:
     while isinstance(X, list | tuple) and len(X):
         shape.append(len(X))
         X = X[0]
+    if hasattr(X, "__array_interface__"):  # an array, or an image of Pillow
+        X = np.asarray(X)
     own = tuple(getattr(X, "shape", ()))
     dtype = getattr(X, "dtype", None)
     if len(own) == 1 and getattr(dtype, "kind", "") == "O" and len(X):  # of arrays

@@ -176,8 +176,14 @@ def read_tokens(X, fitted: TokenReader | None, estimator) -> Tokens:
     else:
         n_tokens = fitted.n_tokens
     ids = check_array(
-        np.asarray(X), dtype="numeric", estimator=estimator, input_name="X"
+        np.asarray(X),
+        dtype="numeric",
+        ensure_all_finite="allow-nan",
+        estimator=estimator,
+        input_name="X",
     )
+    if ids.dtype.kind == "f" and np.isnan(ids).any():
+        raise ValueError("Input X contains NaN: ids of tokens may not be missing.")
     if (ids < 0).any() or (ids % 1).any():
         raise ValueError("X must hold ids of tokens: whole numbers from 0 up.")
     most = int(ids.max())

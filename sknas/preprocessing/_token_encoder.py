@@ -325,6 +325,8 @@ def check_documents(X: Iterable[str]) -> list[str]:
             f"X must be an iterable of documents, but it is a {type(X).__name__}: give "
             'one of its columns, such as X["text"].'
         )
+    if hasattr(X, "to_pylist"):  # an array of pyarrow, which gives no strings itself
+        X = X.to_pylist()
     try:
         documents = list(X)
     except TypeError as error:

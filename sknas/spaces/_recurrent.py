@@ -34,6 +34,16 @@ LONGEST = 64  # steps that the stem leaves, where stem_stride is "auto"
 HIDDEN_SIZES = {"series": 64, "text": 64, "language": 128}
 
 
+def check_sequences(spec: DataSpec, name: str) -> None:
+    """Raise an error, which names the space, if data are no sequences."""
+    if spec.kind not in ("series", "text", "language"):
+        raise ValueError(
+            f'search_space "{name}" is for sequences: X of 3 dimensions, '
+            "(n_samples, steps, features), or of 2 with n_steps or n_features, or "
+            "ids of tokens, as sknas.preprocessing.TokenEncoder gives them."
+        )
+
+
 class RecurrentSpace(FixedArcMixin, SearchSpace):
     """Recurrent cells: the space named "recurrent".
 
@@ -204,12 +214,7 @@ class RecurrentSpace(FixedArcMixin, SearchSpace):
     def check_data(self, spec: DataSpec) -> None:
         """Check that the data are sequences; see the base class."""
         check_rules(self, self._rules)
-        if spec.kind not in ("series", "text", "language"):
-            raise ValueError(
-                'search_space "recurrent" is for sequences: X of 3 dimensions, '
-                "(n_samples, steps, features), or of 2 with n_steps or n_features, or "
-                "ids of tokens, as sknas.preprocessing.TokenEncoder gives them."
-            )
+        check_sequences(spec, self.name)
 
     def design(self, architecture: Architecture) -> CellDesign:
         """Give the cell of an architecture as the networks build it.

@@ -12,7 +12,7 @@ from sknas.decisions import Decision, Decisions
 from sknas.spaces._base import DataSpec, SearchSpace
 from sknas.spaces._conv_macro import ConvMacroSpace
 from sknas.spaces._graph import Graph
-from sknas.spaces._recurrent import RecurrentSpace
+from sknas.spaces._recurrent import RecurrentSpace, check_sequences
 
 
 class SequenceSupernet(nn.Module):
@@ -200,6 +200,7 @@ class SequenceSpace(SearchSpace):
 
     def check_data(self, spec: DataSpec) -> None:
         """Check that the data are sequences; see the base class."""
+        check_sequences(spec, self.name)
         for family in reversed(self.families().values()):
             family.check_data(spec)
 

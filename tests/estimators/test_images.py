@@ -169,6 +169,15 @@ class TestForms:
             flat.predict_proba(X_test.reshape(-1, 64)), model.predict_proba(X_test)
         )
 
+    def test_images_of_pillow(self, quick, few):
+        image = pytest.importorskip("PIL.Image")
+        X, _, y, _ = few
+        arrays = np.round(X.reshape(-1, 8, 8)).astype(np.uint8)
+        opened = [image.fromarray(array) for array in arrays]
+        one = NASClassifier(**quick).fit(opened, y)
+        same(one, NASClassifier(**quick).fit(arrays, y), arrays)
+        np.testing.assert_array_equal(one.predict(opened), one.predict(arrays))
+
     def test_a_table_of_pixels_keeps_its_names(self, quick, few):
         X, _, y, _ = few
         frame = pd.DataFrame(X.reshape(len(X), 64)).add_prefix("pixel_")

@@ -68,7 +68,8 @@ class TestFit:
     def test_missing_or_infinite_values(self, value):
         broken = X.copy()
         broken[3, 0, 2, 2] = value
-        refuses(broken, "Input X contains ")
+        message = "NaN: images may not" if np.isnan(value) else "infinity"
+        refuses(broken, f"Input X contains {message}")
 
     def test_values_beyond_float32(self):
         refuses(X * 1e300, "too large for float32")
@@ -85,6 +86,8 @@ class TestFit:
     def test_a_space_for_other_data(self):
         refuses(X, 'search_space "tabular" is for tables', search_space="tabular")
         refuses(X[:, 0, 0], "is for images", search_space="conv-macro")
+        for name in ("sequence", "recurrent"):
+            refuses(X, f'search_space "{name}" is for sequences', search_space=name)
         refuses(X[:, 0, 0], "is for images", search_space="conv-micro")
 
     def test_augmentation_for_other_data(self):

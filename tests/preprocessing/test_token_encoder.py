@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -44,7 +45,7 @@ class TestFit:
         assert TokenEncoder(max_length=2).fit(documents).max_length_ == 2
         assert TokenEncoder().fit(["a " * 3_000]).max_length_ == 1_000
 
-    @pytest.mark.parametrize("kind", [tuple, np.array, pd.Series, iter])
+    @pytest.mark.parametrize("kind", [tuple, np.array, pd.Series, iter, pa.array])
     def test_every_iterable_of_strings(self, kind):
         encoder = TokenEncoder().fit(kind(DOCUMENTS))
         expected = TokenEncoder().fit(DOCUMENTS)
