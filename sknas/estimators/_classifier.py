@@ -166,8 +166,8 @@ class NASClassifier(ClassifierMixin, BaseNAS):
         A folder in which the progress of `fit` is kept: what the search found, and
         each trained network. A fit that was killed goes on from there when it is
         called again with the same data and parameters. The progress is removed when
-        `fit` is complete. Load progress only from folders that you trust: it is
-        pickled.
+        `fit` is complete. Fits that run at the same time need a folder each. Load
+        progress only from folders that you trust: it is pickled.
 
     callbacks : list of skorch.callbacks.Callback or None, default=None
         Callbacks of skorch that see the nets of the search and of all trainings. Those
