@@ -258,13 +258,13 @@ class TrainingNet(InMemoryNet):
 
     def validation_step(self, batch: Batch, **kwargs) -> dict[str, Tensor]:
         """Judge a batch; its loss counts by its weight."""
-        step = super().validation_step(batch, **kwargs)
-        target, weight = batch[1]
-        joint = self.criterion_.join(step["y_pred"])
-        losses = self.criterion_.row_losses(joint, target)
+        inputs, (target, weight) = batch
+        self._set_training(False)
+        with torch.no_grad():
+            logits = self.infer(inputs, **kwargs)
+            losses = self.criterion_.row_losses(self.criterion_.join(logits), target)
         terms = weight, weight**2, weight * losses, weight * losses**2
         moments = torch.stack([term.sum() for term in terms])
         self._moments = moments if self._moments is None else self._moments + moments
         # skorch averages batches by their numbers of rows
-        step["loss"] = step["loss"] * weight.mean()
-        return step
+        return {"loss": moments[2] / len(weight), "y_pred": logits}
