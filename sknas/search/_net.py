@@ -21,7 +21,9 @@ from sknas.training import (
     predict_logits,
 )
 
-N_GROUPS = 4  # architectures that one batch of shared training is cut among
+# architectures that one batch of shared training is cut among, if the supernet does not
+# say how many by its `n_groups`
+N_GROUPS = 4
 REWARD_ROWS = 128  # held-back rows that a step of the controller is judged by
 WARM_UP_SHARE = 0.3  # of the epochs, before the strategy is asked or told
 
@@ -121,16 +123,17 @@ class SearchNet(InMemoryNet):
         """Propose the architectures of all the epoch's steps at once."""
         super().on_epoch_begin(net, dataset_train=dataset_train, **kwargs)
         n_steps = len(self.get_iterator(dataset_train, training=True))
+        n_groups = getattr(self.module_, "n_groups", N_GROUPS)
         if self._is_warm_up():
             proposals = self.decisions.balanced_sample(
-                N_GROUPS * n_steps, self.random_state
+                n_groups * n_steps, self.random_state
             )
         else:
-            proposals = propose(self.strategy, N_GROUPS * n_steps, self.decisions)
+            proposals = propose(self.strategy, n_groups * n_steps, self.decisions)
         # similar architectures share a step: what they have in common is computed
         # for all of them at once
         proposals.sort(key=self.decisions.indices)
-        draws = [proposals[i * N_GROUPS : (i + 1) * N_GROUPS] for i in range(n_steps)]
+        draws = [proposals[i * n_groups : (i + 1) * n_groups] for i in range(n_steps)]
         self.random_state.shuffle(draws)
         self._draws = iter(draws)
 

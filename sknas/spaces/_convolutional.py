@@ -49,6 +49,10 @@ class ConvNetwork(nn.Module):
         Channels of the stem, and by how much it reduces the size.
     """
 
+    # each architecture of a step is a pass of its own, which small ones make dear; four
+    # ranked architectures no better
+    n_groups = 2
+
     def __init__(
         self,
         spec: DataSpec,

@@ -143,17 +143,20 @@ class TestRows:
         sizes = {len(k["numeric"]) for training, _, k in passes.seen if not training}
         assert sizes == {REWARD_ROWS}
 
+    @pytest.mark.parametrize("n_groups", [N_GROUPS, 2])
     def test_a_batch_is_cut_among_architectures_and_every_row_is_used(
-        self, make_net, problem
+        self, make_net, problem, n_groups
     ):
         net = make_net(max_epochs=1)
+        if n_groups != N_GROUPS:
+            net.module.n_groups = n_groups  # the supernet says it
         passes = Passes(net)
         net.fit(problem.train)
         steps = [kwargs for training, _, kwargs in passes.seen if training]
         cut = [kwargs["numeric"] for kwargs in steps]
-        assert {tensor.shape for tensor in cut} == {(N_GROUPS, 16 // N_GROUPS, 3)}
+        assert {tensor.shape for tensor in cut} == {(n_groups, 16 // n_groups, 3)}
         for kwargs in steps:
-            assert len(kwargs["architectures"]) == N_GROUPS
+            assert len(kwargs["architectures"]) == n_groups
         rows = torch.cat([tensor.flatten(0, 1) for tensor in cut])
         expected = problem.train.inputs["numeric"]
         assert sorted(rows.tolist()) == sorted(expected.tolist())
