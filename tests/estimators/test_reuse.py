@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_digits, load_iris
+from sklearn.exceptions import NotFittedError
 from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback
@@ -132,6 +133,13 @@ def test_the_default_architecture_comes_first_where_a_search_took_long(
         assert model.architectures_ == [default, ranked[0], default]
     else:
         assert model.architectures_ == [ranked[0], default, ranked[1]]
+
+
+@pytest.mark.parametrize("name", ["space_", "data_spec_"])
+def test_what_a_fit_leaves_is_not_there_before_it(name):
+    assert not hasattr(NASClassifier(), name)
+    with pytest.raises(NotFittedError):
+        getattr(NASClassifier(), name)
 
 
 def test_one_network_is_one_plain_network(quick):
