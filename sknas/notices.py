@@ -6,7 +6,7 @@ import sys
 import warnings
 
 # what may lie between the user's line and ours: decorators, meta-estimators, workers
-BETWEEN = ("sknas", "sklearn", "joblib", "skops", "pickle", "copy")
+BETWEEN = ("sknas", "sklearn", "joblib", "skops", "skl2onnx", "pickle", "copy")
 
 
 def warn_caller(message: str, category: type[Warning] = UserWarning) -> None:
@@ -20,6 +20,7 @@ def warn_caller(message: str, category: type[Warning] = UserWarning) -> None:
     category : type, default=UserWarning
         Which kind of warning it is.
     """
+    # Python 3.12 has skip_file_prefixes for this
     level, frame = 1, sys._getframe()
     while frame.f_back and _package(frame) in BETWEEN:
         level, frame = level + 1, frame.f_back

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from sknas.estimators import build_model, run_code
+from sknas.notices import warn_caller
 
 OPSET = 18  # of the networks' operators; greater ones of a pipeline are fine
 ML_OPSET = 3
@@ -109,11 +110,9 @@ class EstimatorGraph:
         ml = {"domain": "ai.onnx.ml", "default_int64": other}
         if elem_type == types.STRING:
             if "" in codes and missing in codes:
-                warnings.warn(
+                warn_caller(
                     "A category is the empty string, and others are missing: ONNX "
-                    "knows no missing strings, so that empty ones are the category.",
-                    UserWarning,
-                    stacklevel=2,
+                    "knows no missing strings, so that empty ones are the category."
                 )
             known = {k: v for k, v in codes.items() if k != missing}
             known.setdefault("", codes.get(missing, other))

@@ -28,7 +28,7 @@ from sknas.training import (
 )
 
 N_TRAINED = 4  # candidates of the first round; more where more than half would stay
-ROUND_SHARE = 0.03  # of max_epochs, in each round; none where it is no epoch
+ROUND_SHARE = 0.03  # of max_epochs, in each round; none where it rounds to none
 SECONDS_SHARE = 0.25  # of the time that is left
 
 

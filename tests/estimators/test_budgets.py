@@ -16,8 +16,8 @@ from sknas import NASClassifier, RandomSearch
 X, y = load_iris(return_X_y=True)
 ENDLESS = 1_000_000  # epochs
 
-# where seconds count, another process of the machine may take them
-pytestmark = pytest.mark.flaky(reruns=2)
+# another process of the machine may take them
+counts_seconds = pytest.mark.flaky(reruns=2)
 
 
 class InterruptLater(Callback):
@@ -77,6 +77,7 @@ def is_usable(model):
     return True
 
 
+@counts_seconds
 def test_ctrl_c_in_the_search_ends_the_fit(endless):
     endless.set_params(callbacks=[InterruptLater("search")])
     assert fit_in_seconds(endless, X, y) < 5
@@ -85,6 +86,7 @@ def test_ctrl_c_in_the_search_ends_the_fit(endless):
     assert len(endless.search_results_["rank"]) >= 1
 
 
+@counts_seconds
 def test_ctrl_c_in_the_search_is_told_to_callbacks(endless):
     class Tasks:
         begun, ended = [], []
@@ -109,6 +111,7 @@ def test_ctrl_c_in_the_search_is_told_to_callbacks(endless):
         assert tasks.begun.count(name) == tasks.ended.count(name) == 1
 
 
+@counts_seconds
 def test_fits_in_threads_take_turns_and_each_has_its_time(endless):
     models = [clone(endless).set_params(time_limit=3) for _ in range(2)]
     with ThreadPoolExecutor(2) as threads:
@@ -124,6 +127,7 @@ def test_ctrl_c_while_a_callback_runs_ends_the_fit_and_not_one_net_only(endless)
     assert len(endless.net_.history) == 0  # nothing was trained any more
 
 
+@counts_seconds
 def test_ctrl_c_among_the_candidates_ends_the_fit(endless):
     endless.set_params(
         search_epochs=2, n_candidates=8, callbacks=[InterruptLater("training")]
@@ -134,6 +138,7 @@ def test_ctrl_c_among_the_candidates_ends_the_fit(endless):
 
 
 @pytest.mark.parametrize("early_stopping", [True, False])
+@counts_seconds
 def test_ctrl_c_in_the_training_keeps_what_was_trained(endless, early_stopping):
     architecture = NASClassifier(
         max_epochs=1, search_epochs=1, n_candidates=1, ensemble_size=1, random_state=0
@@ -164,6 +169,7 @@ def test_an_interrupted_fit_leaves_signals_and_threads_as_they_were(endless):
 
 @pytest.mark.parametrize("time_limit", [1e-9, 0.01, 3])
 @pytest.mark.parametrize("ensemble_size", [1, 3])
+@counts_seconds
 def test_a_short_time_limit_is_kept_on_a_small_table(time_limit, ensemble_size):
     model = NASClassifier(
         time_limit=time_limit,
@@ -188,6 +194,7 @@ def test_a_time_limit_that_is_not_reached_changes_nothing(quicker):
     np.testing.assert_array_equal(limited.predict_proba(X), plain.predict_proba(X))
 
 
+@counts_seconds
 def test_a_time_limit_is_kept_with_a_given_architecture(quick):
     architecture = NASClassifier(**quick).fit(X, y).architecture_
     model = NASClassifier(
@@ -202,11 +209,13 @@ def test_a_time_limit_is_kept_with_a_given_architecture(quick):
     assert model.score(X, y) > 0.8
 
 
+@counts_seconds
 def test_half_a_second_is_not_all_kept_for_the_end(quick):
     model = NASClassifier(**quick, time_limit=0.5).fit(X, y)
     assert len(model.history_) >= 1
 
 
+@counts_seconds
 def test_a_time_limit_is_kept_in_processes(monkeypatch):
     monkeypatch.setattr("sknas.training._tasks.START_SECONDS", 0.0)
     # the first use of processes takes as long as their imports
@@ -224,6 +233,7 @@ def test_a_time_limit_is_kept_in_processes(monkeypatch):
     assert model.score(X, y) > 0.8
 
 
+@counts_seconds
 def test_a_time_limit_is_kept_on_a_large_table():
     # the slow one: 20,000 rows in 5 seconds
     X, y = make_classification(
@@ -252,6 +262,7 @@ class InterruptedBetween(RandomSearch):
 
 
 @pytest.mark.parametrize("when", ["begin", "end"])
+@counts_seconds
 def test_ctrl_c_between_two_trainings_ends_the_fit(endless, when):
     endless.set_params(strategy=InterruptedBetween(when), n_candidates=8)
     if when == "end":
@@ -284,6 +295,7 @@ class InterruptWorkers(InterruptLater):
         super().__init__("search", seconds)
 
 
+@counts_seconds
 def test_ctrl_c_while_processes_train_keeps_what_was_found(endless):
     endless.set_params(search_epochs=2, n_jobs=2, callbacks=[InterruptWorkers(1.5)])
     assert fit_in_seconds(endless, X, y) < 30
