@@ -195,7 +195,7 @@ class NASRegressor(RegressorMixin, BaseNAS):
 
     random_state : int, RandomState instance or None, default=None
         Decides all randomness. With an integer, `fit` gives the same model, bit for
-        bit, on the same CPU.
+        bit, on the same CPU or GPU.
 
     warm_start : bool, default=False
         Whether another `fit` goes on from the last one: the same architectures

@@ -31,7 +31,7 @@ def private_random_state(seed: int, device: str = "cpu") -> Iterator[None]:
 
     Modules draw their first weights and their dropout from these generators. Within,
     modules are made of single precision and can be trained, whatever the caller has
-    set.
+    set, and a GPU's convolutions give the same bits each time.
     """
     cuda = [torch.device(device)] if torch.device(device).type == "cuda" else []
     # a default device makes each call of torch slower, so it is set only if it must be
@@ -44,6 +44,7 @@ def private_random_state(seed: int, device: str = "cpu") -> Iterator[None]:
         torch.random.fork_rng(devices=cuda),
         torch.inference_mode(False),
         torch.enable_grad(),
+        _repeatable_convolutions() if cuda else nullcontext(),
     ):
         dtype = torch.get_default_dtype()
         torch.set_default_dtype(torch.float32)
@@ -55,6 +56,18 @@ def private_random_state(seed: int, device: str = "cpu") -> Iterator[None]:
             yield
         finally:
             torch.set_default_dtype(dtype)
+
+
+@contextmanager
+def _repeatable_convolutions() -> Iterator[None]:
+    """Let cuDNN take algorithms that do not depend on the order of threads, or time."""
+    cudnn = torch.backends.cudnn
+    before = cudnn.deterministic, cudnn.benchmark
+    cudnn.deterministic, cudnn.benchmark = True, False
+    try:
+        yield
+    finally:
+        cudnn.deterministic, cudnn.benchmark = before
 
 
 def single_precision(device: str) -> torch.autocast:
