@@ -1,13 +1,11 @@
 """ONNX models, run by onnxruntime, against the estimators and pipelines."""
 
-from decimal import Decimal
-
 import numpy as np
 import pandas as pd
-import polars as pl
 import pytest
 import torch
 from estimators_of_all_kinds import cases, make_series, make_table
+from onnx_answers import assert_same_answers, run
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.exceptions import NotFittedError
@@ -28,49 +26,13 @@ from sknas.export import register_onnx_converters, to_onnx
 from sknas.preprocessing import TokenEncoder
 
 onnx = pytest.importorskip("onnx")
-onnxruntime = pytest.importorskip("onnxruntime")
+pytest.importorskip("onnxruntime")
 skl2onnx = pytest.importorskip("skl2onnx")
 
 SMALL_SPACES = {
     "convolutional": ConvMacroSpace(4, n_filters=4),
     "recurrent": RecurrentSpace(n_nodes=4, hidden_size=8),
 }
-TYPES = {
-    "tensor(float)": np.float32,
-    "tensor(double)": np.float64,
-    "tensor(int64)": np.int64,
-    "tensor(bool)": np.bool_,
-}
-
-
-def run(model, X):
-    """Give the outputs of a model; columns of a DataFrame are inputs of their own."""
-    session = onnxruntime.InferenceSession(
-        model.SerializeToString(), providers=["CPUExecutionProvider"]
-    )
-    inputs = session.get_inputs()
-    if not isinstance(X, pd.DataFrame):
-        return session.run(None, {inputs[0].name: np.asarray(X)})
-    feeds = {}
-    for i, own in enumerate(inputs):
-        missing = X.iloc[:, i].isna().to_numpy()
-        values = X.iloc[:, i].to_numpy(dtype=object, copy=True)
-        if own.type == "tensor(string)":
-            values = np.array([str(value) for value in values], dtype=object)
-            values[missing] = ""
-        else:
-            values[missing] = np.nan
-            values = values.astype(TYPES[own.type])
-        feeds[own.name] = values.reshape(-1, 1)
-    return session.run(None, feeds)
-
-
-def assert_same_answers(model, estimator, X):
-    labels, probability = run(model, X)
-    expected = estimator.predict_proba(X)
-    assert probability.shape == expected.shape
-    np.testing.assert_allclose(probability, expected, atol=1e-5)
-    np.testing.assert_array_equal(labels, estimator.predict(X))
 
 
 @pytest.fixture(scope="module")
@@ -238,143 +200,6 @@ def test_a_space_without_code_is_told_of(quicker):
 def test_without_rows_the_inputs_are_not_known(fitted):
     with pytest.raises(ValueError, match="initial_types"):
         to_onnx(fitted["numbers"][0])
-
-
-class TestColumns:
-    """What goes in, column by column."""
-
-    x = np.random.RandomState(0).normal(size=120)
-
-    def check(self, X, y, given=None, **types):
-        """Compare the answers for columns of the declared types."""
-        clf = NASClassifier(
-            search_epochs=2, n_candidates=3, max_epochs=30, random_state=0
-        ).fit(X, y)
-        model = to_onnx(clf, X if given is None else given)
-        kinds = {i.name: i.type.tensor_type.elem_type for i in model.graph.input}
-        dtypes = {
-            name: onnx.helper.tensor_dtype_to_np_dtype(k) for name, k in kinds.items()
-        }
-        for name, dtype in types.items():
-            assert dtypes[name] == np.dtype(dtype), name
-        assert_same_answers(model, clf, X)
-        return clf
-
-    @pytest.mark.parametrize("first", [20240101, 2**53, 1765432109876543210])
-    def test_great_whole_numbers_are_told_apart(self, first):
-        days = np.random.RandomState(1).choice(first + np.arange(4), 120)
-        X = pd.DataFrame({"day": pd.Categorical(days), "x": self.x})
-        clf = self.check(X, days % 2, day=np.int64)
-        assert clf.score(X, days % 2) > 0.95
-
-    def test_what_may_be_missing_can_be_given(self):
-        X = pd.DataFrame(
-            {
-                "category": pd.Categorical([1, 2, None] * 40),
-                "objects": pd.Series([1, None, 3] * 40, dtype=object),
-                "flag": pd.Series([True, None, False] * 40, dtype=object),
-                "nullable": pd.Series([1, None, 5] * 40, dtype="Int64"),
-                "text": pd.Series(["u", "v", None] * 40, dtype="string"),
-                "x": self.x,
-            }
-        )
-        numbers = dict.fromkeys(["category", "objects", "flag", "nullable"], np.float64)
-        self.check(X, self.x > 0, **numbers, text=object)
-        # the rows that are given to the conversion do not matter
-        del numbers["nullable"]  # a whole number here may be missing there
-        X = X.drop(columns="nullable")
-        self.check(X, self.x > 0, X.iloc[:1], **numbers, text=object)
-        self.check(X, self.x > 0, X.iloc[2:3], **numbers, text=object)
-
-    def test_levels_that_are_no_numbers_make_a_column_text(self):
-        X = pd.DataFrame({"c": pd.Categorical([1, 2, "z"] * 40), "x": self.x})
-        self.check(X, self.x > 0, X.head(2), c=object)
-
-    @pytest.mark.parametrize("dtype", ["string", "category"])
-    @pytest.mark.parametrize(
-        "values",
-        [
-            [f"id {i}" for i in range(120)],
-            [str(i) for i in range(120)],
-            [str(i + 0.5) for i in range(120)],
-            [str(i % 3 + 0.5) for i in range(120)],
-        ],
-        ids=["names", "whole", "fractions", "repeated"],
-    )
-    def test_text_is_text_however_rare_it_is(self, values, dtype, quicker):
-        X = pd.DataFrame({"id": pd.Series(values, dtype=dtype), "x": self.x})
-        clf = NASClassifier(**quicker).fit(X, self.x > 0)
-        model = to_onnx(clf, X)
-        kind = model.graph.input[0].type.tensor_type.elem_type
-        assert kind == onnx.TensorProto.STRING
-        assert_same_answers(model, clf, X)
-        # nothing is too odd to be a rare category
-        assert_same_answers(model, clf, X.assign(id=["id 1", "7", "new", "1e3"] * 30))
-
-    @pytest.mark.parametrize(
-        "values",
-        [
-            ["1", None, "2", None] * 30,
-            [f"id {i}" if i % 2 == 0 else None for i in range(120)],
-        ],
-    )
-    def test_text_is_text_where_the_given_rows_miss_it(self, values, quicker):
-        X = pd.DataFrame({"id": pd.Series(values, dtype="string"), "x": self.x})
-        clf = NASClassifier(**quicker).fit(X, self.x > 0)
-        model = to_onnx(clf, X.iloc[1:2])
-        kind = model.graph.input[0].type.tensor_type.elem_type
-        assert kind == onnx.TensorProto.STRING
-        assert_same_answers(model, clf, X)
-
-    def test_numbers_that_are_all_rare_categories(self, quicker):
-        X = pd.DataFrame({"c": pd.Categorical(range(120)), "x": self.x})
-        clf = NASClassifier(**quicker).fit(X, self.x > 0)
-        model = to_onnx(clf, X)
-        kind = model.graph.input[0].type.tensor_type.elem_type
-        assert kind == onnx.TensorProto.DOUBLE  # NaN may come
-        assert_same_answers(model, clf, X)
-        assert_same_answers(model, clf, X.assign(c=[0.5, np.nan, 1e9] * 40))
-
-    def test_decimals_keep_their_fractions(self, quicker):
-        prices = [Decimal(i % 7) / 4 for i in range(120)]
-        X = pl.DataFrame({"price": prices, "x": self.x})
-        clf = NASClassifier(**quicker).fit(X, self.x > 0)
-        model = to_onnx(clf, X)
-        _, probability = run(model, pd.DataFrame(X.to_dict(as_series=False)))
-        np.testing.assert_allclose(probability, clf.predict_proba(X), atol=1e-5)
-
-    def test_rare_text_in_a_pipeline(self, quicker):
-        X = pd.DataFrame({"id": [f"id {i}" for i in range(120)]})
-        pipe = make_pipeline(FunctionTransformer(), NASClassifier(**quicker))
-        pipe.fit(X, self.x > 0)
-        model = to_onnx(pipe, X)
-        assert_same_answers(model, pipe, X)
-        assert_same_answers(model, pipe, X + " of another")
-
-    def test_names_of_columns_may_be_those_of_inner_values(self):
-        X = pd.DataFrame({"network_0": ["a", "b"] * 60, "Cast_0": self.x})
-        self.check(X, self.x > 0)
-
-    def test_a_column_without_a_name_is_told_of(self, quicker):
-        X = pd.DataFrame({"": self.x, "b": self.x})
-        clf = NASClassifier(**quicker).fit(X, self.x > 0)
-        with pytest.raises(ValueError, match="column 0 has none"):
-            to_onnx(clf, X)
-
-    def test_other_columns_are_told_of(self, quicker):
-        X = pd.DataFrame({"a": self.x, "b": 10 * self.x})
-        clf = NASClassifier(**quicker).fit(X, self.x > 0)
-        with pytest.raises(ValueError, match="order"):
-            to_onnx(clf, X[["b", "a"]])
-        clf.fit(X.to_numpy(), self.x > 0)
-        with pytest.raises(ValueError, match="features"):
-            to_onnx(clf, X.to_numpy()[:, :1])
-
-    def test_empty_strings_beside_missing_ones_are_warned_of(self, quicker):
-        X = pd.DataFrame({"s": ["", "a", None] * 40, "x": self.x})
-        clf = NASClassifier(**quicker).fit(X, self.x > 0)
-        with pytest.warns(UserWarning, match="empty string"):
-            to_onnx(clf, X)
 
 
 def test_seconds_of_an_epoch_keep_their_digits(quicker):
