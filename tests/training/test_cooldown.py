@@ -91,6 +91,7 @@ def test_a_training_that_is_not_over_by_itself_has_none(arguments):
     assert trained.n_epochs <= 2
 
 
+@pytest.mark.flaky(reruns=2)  # seconds that another process may take
 def test_it_ends_in_time():
     budget = TimeBudget(0.4)
     plan = make_recipe(**(vars(PLAN) | {"cooldown": 1e4}))
