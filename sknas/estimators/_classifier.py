@@ -68,17 +68,19 @@ class NASClassifier(ClassifierMixin, BaseNAS):
         default one, and what the strategy proposes. "auto" is 48, and 12 for images,
         series and texts.
 
-    ensemble_size : int, default=4
-        How many networks are trained and averaged. The first, the third and so on
-        have the best architectures; each other one has the space's default
+    ensemble_size : int or "auto", default="auto"
+        How many networks are trained and averaged. "auto" is 4, but 2 of 2,000 images
+        or more, where each had better be trained for longer. The first, the third and
+        so on have the best architectures; each other one has the space's default
         architecture, since a held-back part is too small to be relied on alone. With
         1 the result is one plain network, of the best architecture.
 
     max_epochs : int or "auto", default="auto"
         Most epochs for which a found network is trained, before what `early_stopping`
         adds. "auto" is 100, fewer where an epoch has more than 40 steps, down to 3; of
-        short rows it is 30 for images, 60 for texts and 100 for series, fewer of long
-        or many ones and of series with Muon, down to 8.
+        short rows it is 20 for images, 60 for texts and 100 for series, fewer of long
+        or many ones and of series with Muon, down to 12, 8 and 8. Networks of images
+        that are slow to learn get up to three times as many, if not over 2,000 steps.
 
     batch_size : int or "auto", default="auto"
         Rows in a step. "auto" is 32 under 800 rows, 64 under 2,000, 128 under
@@ -308,7 +310,7 @@ class NASClassifier(ClassifierMixin, BaseNAS):
         architecture: Architecture | str | list | None = None,
         search_epochs: int | str = "auto",
         n_candidates: int | str = "auto",
-        ensemble_size: int = 4,
+        ensemble_size: int | str = "auto",
         max_epochs: int | str = "auto",
         batch_size: int | str = "auto",
         lr: float = 0.003,

@@ -38,7 +38,10 @@ AUTOMATIC_SPACES = {
 
 
 def resolve_space(
-    search_space: object, kind: str, ensemble_size: int, options: dict[str, object]
+    search_space: object,
+    kind: str,
+    ensemble_size: int | str,
+    options: dict[str, object],
 ) -> SearchSpace:
     """Give the search space that the parameter `search_space` stands for.
 
@@ -197,13 +200,22 @@ def resolve_rounds(
 # they may come to between the two; those of images and sequences cost more
 DEFAULT_EPOCHS = {
     "table": {"search": (20, 3, 1_500), "training": (100, 3, 4_000)},
-    "image": {"search": (12, 4, 160), "training": (30, 8, 240)},
+    "image": {"search": (12, 4, 160), "training": (20, 12, 480)},
     "series": {"search": (40, 4, 400), "training": (100, 8, 1_000)},
     "text": {"search": (20, 4, 200), "training": (60, 8, 600)},
     "language": {"search": (8, 2, 1_000), "training": (40, 3, 4_000)},
 }
-# pixels, or steps, for which these hold: what is smaller gets more steps of training
-PLACES = {"image": 100, "series": 256, "text": 256}
+# steps for which these hold: shorter rows get more steps of training
+PLACES = {"series": 256, "text": 256}
+
+# networks of images that are slow to learn may take several times as many epochs, if
+# these come to no more steps; easy ones, such as digits, would not gain by them
+MOST_TIMES, MOST_STEPS = 3, 2_000
+
+# networks to train and average, by default: fewer of many images, since long trainings
+# of two gain more than short ones of four
+DEFAULT_ENSEMBLE_SIZES = {"table": 4, "image": 4, "series": 4, "text": 4, "language": 1}
+MANY_IMAGES, SMALL_ENSEMBLE_SIZE = 2_000, 2
 
 
 def resolve_epochs(
@@ -219,6 +231,24 @@ def resolve_epochs(
         places = PLACES[spec.kind]
         max_steps = max_steps * places // min(math.prod(spec.sizes), places)
     return max(least, min(most, max_steps // n_steps))
+
+
+def resolve_most_epochs(
+    epochs: int | str, kind: str, max_epochs: int, n_steps: int
+) -> int:
+    """Give how many epochs there may be where networks are slow to learn."""
+    if epochs != "auto" or kind != "image":
+        return max_epochs
+    return max(max_epochs, min(MOST_TIMES * max_epochs, MOST_STEPS // n_steps))
+
+
+def resolve_ensemble_size(ensemble_size: int | str, kind: str, n_rows: int) -> int:
+    """Give the number of networks."""
+    if ensemble_size != "auto":
+        return int(ensemble_size)
+    if kind == "image" and n_rows >= MANY_IMAGES:
+        return SMALL_ENSEMBLE_SIZE
+    return DEFAULT_ENSEMBLE_SIZES[kind]
 
 
 # architectures that are ranked in the end, by default

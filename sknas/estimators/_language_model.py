@@ -71,9 +71,9 @@ class NASLanguageModel(SearchingEstimator):
         How many cells are ranked in the end on all the text that is held back: the
         space's default one, and what the strategy proposes. "auto" is 8.
 
-    ensemble_size : int, default=1
-        How many networks are trained, and their probabilities averaged. Every other
-        one has the space's default cell.
+    ensemble_size : int or "auto", default="auto"
+        How many networks are trained, and their probabilities averaged. "auto" is 1.
+        Every other one has the space's default cell.
 
     max_epochs : int or "auto", default="auto"
         Most epochs of a found network. "auto" is 40, fewer where an epoch has more than
@@ -230,7 +230,7 @@ class NASLanguageModel(SearchingEstimator):
         encoder: TokenEncoder | None = None,
         search_epochs: int | str = "auto",
         n_candidates: int | str = "auto",
-        ensemble_size: int = 1,
+        ensemble_size: int | str = "auto",
         max_epochs: int | str = "auto",
         batch_size: int = 32,
         n_steps: int = 35,

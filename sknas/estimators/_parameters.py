@@ -75,7 +75,7 @@ _COUNT_OR_AUTO = 'an integer from 1 up or "auto"'
 RULES: dict[str, tuple[str, Callable[[object], bool]]] = {
     "search_epochs": (_COUNT_OR_AUTO, _count_or_auto),
     "n_candidates": (_COUNT_OR_AUTO, _count_or_auto),
-    "ensemble_size": ("an integer from 1 up", is_count),
+    "ensemble_size": (_COUNT_OR_AUTO, _count_or_auto),
     "max_epochs": (_COUNT_OR_AUTO, _count_or_auto),
     "batch_size": (_COUNT_OR_AUTO, _count_or_auto),
     "lr": ("a number above 0", lambda v: is_number(v) and v > 0),

@@ -24,7 +24,9 @@ from sknas.estimators._defaults import (
     resolve_architectures,
     resolve_batch_size,
     resolve_cooldown,
+    resolve_ensemble_size,
     resolve_epochs,
+    resolve_most_epochs,
     resolve_space,
     resolve_strategy,
 )
@@ -220,10 +222,13 @@ class SearchingEstimator(
     ) -> dict:
         """Run both halves of a fit; give the attributes that they lead to."""
         found = None
+        train, valid = run.data.split(0)
+        ensemble_size = resolve_ensemble_size(
+            self.ensemble_size, run.spec.kind, len(train)
+        )
         first = run.space.default_architecture() if given is None else given[0]
         run.check_network(first)
         if given is None:
-            train, valid = run.data.split(0)
             n_steps = len(BatchIterator(train, run.recipe.batch_size))
             auto = self.n_candidates == "auto"
             reward = self._reward(run.attributes)
@@ -239,11 +244,11 @@ class SearchingEstimator(
                     run.recipe.optimizer,
                 ),
                 N_CANDIDATES[run.spec.kind] if auto else self.n_candidates,
-                self.ensemble_size,
+                ensemble_size,
             )
             _warn_of_no_reward(reward, found)
         weights = self._weights if goes_on else None
-        return run.finish(found, given, self.ensemble_size, weights)
+        return run.finish(found, given, ensemble_size, weights)
 
     def _optimizers_of(self, kind: str) -> tuple[str, ...]:
         """Settle the optimizers that networks have in turn, by the kind of data."""
@@ -264,14 +269,15 @@ class SearchingEstimator(
         patience = self.n_iter_no_change
         if patience == "auto":
             patience = DEFAULT_PATIENCE[spec.kind]
+        n_steps = len(BatchIterator(train, batch_size))
+        max_epochs = resolve_epochs(
+            self.max_epochs, spec, "training", n_steps, optimizer
+        )
         return Recipe(
             criterion=self._criterion(),
-            max_epochs=resolve_epochs(
-                self.max_epochs,
-                spec,
-                "training",
-                len(BatchIterator(train, batch_size)),
-                optimizer,
+            max_epochs=max_epochs,
+            most_epochs=resolve_most_epochs(
+                self.max_epochs, spec.kind, max_epochs, n_steps
             ),
             batch_size=batch_size,
             lr=self.lr,

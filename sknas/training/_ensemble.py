@@ -163,7 +163,7 @@ def train_ensemble(
             keep(i, trained)
     else:
         for i in range(n_members):
-            n_epochs = recipe(i).max_epochs
+            n_epochs = max(recipe(i).max_epochs, recipe(i).most_epochs)
             if everything is not None:
                 n_epochs += recipe(i).cooldown_epochs(n_epochs)
             progress.begin("network", n_epochs)

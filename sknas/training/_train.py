@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
-from skorch.callbacks import Callback, EarlyStopping, GradientNormClipping
+from skorch.callbacks import GradientNormClipping
 from skorch.dataset import Dataset
 from skorch.helper import predefined_split
 from skorch.utils import noop
@@ -19,8 +19,9 @@ from sknas.training._isolation import private_random_state, single_thread
 from sknas.training._net import TrainingNet
 from sknas.training._optimizers import optimizer_arguments
 from sknas.training._predict import prediction_rows
-from sknas.training._progress import Progress, ReportEpochs, StopTraining
+from sknas.training._progress import Progress, ReportEpochs
 from sknas.training._schedule import Schedule, TimeBudget, schedule_shape
+from sknas.training._stopping import JudgeEpochs, Lengthen, StopEarly
 from sknas.training._weights import Weights, load_weights, network_weights
 
 LEAST_EPOCHS = 2  # of a cooldown
@@ -60,6 +61,10 @@ class Recipe:
 
     tol : float, default=0.0
         A loss on the held-back part that is lower by no more is no improvement.
+
+    most_epochs : int, default=0
+        How many epochs there may be where networks are slow to learn, if these are more
+        than `max_epochs`; see :class:`Lengthen`.
     """
 
     criterion: nn.Module
@@ -75,6 +80,7 @@ class Recipe:
     augmentation: Augmentation | None = None
     cooldown: float = 0.0
     tol: float = 0.0
+    most_epochs: int = 0
 
     def shape(self) -> Callable[[float], float]:
         """Give the learning rate's factor, by the share of the training done."""
@@ -108,44 +114,6 @@ class TrainedNetwork:
     interrupted: bool = False
     n_rolled_back: int = 0
     """Steps that were undone, since their loss or gradient was not finite."""
-
-
-class JudgeEpochs(EarlyStopping):
-    """skorch's, for a training that may be over before it has begun."""
-
-    def on_train_end(self, net, **kwargs) -> None:
-        """Load the weights of the best epoch, if there was any."""
-        if net.history:
-            super().on_train_end(net, **kwargs)
-
-
-class StopEarly(Callback):
-    """Stops a training, after all callbacks before it have heard of its last epoch.
-
-    skorch's own stops first, and those behind it hear nothing.
-
-    Parameters
-    ----------
-    judge : JudgeEpochs
-        Counts the epochs without improvement.
-
-    patience : int or None
-        How many are allowed; None: any number.
-    """
-
-    def __init__(self, judge: JudgeEpochs, patience: int | None) -> None:
-        self.judge = judge
-        self.patience = patience
-
-    @property
-    def has_stopped(self) -> bool:
-        """Whether there were as many as are allowed."""
-        return self.patience is not None and self.judge.misses_ >= self.patience
-
-    def on_epoch_end(self, net, **kwargs) -> None:
-        """Stop if it is time."""
-        if self.has_stopped:
-            raise StopTraining
 
 
 def train_network(
@@ -225,13 +193,19 @@ def train_network(
         shape=recipe.shape(),
     )
     judge = JudgeEpochs(
-        patience=recipe.max_epochs + 1,  # it does not stop by itself
+        patience=10**9,  # it does not stop by itself
         threshold=recipe.tol,
         threshold_mode="abs",
         load_best=True,
         sink=noop,
     )
-    stop_early = StopEarly(judge, recipe.n_iter_no_change)
+    # weights that have learnt before say nothing of how slow it is
+    may_lengthen = n_epochs is None and weights is None and valid is not None
+    if n_epochs is None:
+        n_epochs = recipe.max_epochs - first_epoch
+    most_epochs = max(n_epochs, recipe.most_epochs) if may_lengthen else n_epochs
+    lengthen = Lengthen(schedule, n_epochs, most_epochs)
+    stop_early = StopEarly(judge, recipe.n_iter_no_change, lengthen)
     if progress is not None:
         callbacks = [ReportEpochs(progress, fitted), *callbacks]
     with private_random_state(seed, recipe.device), single_thread(recipe.device):
@@ -242,11 +216,11 @@ def train_network(
             network,
             recipe,
             recipe.lr,
-            recipe.max_epochs - first_epoch if n_epochs is None else n_epochs,
+            most_epochs,
             [
                 schedule,
                 *recipe.clipping(),
-                *([] if valid is None else [judge]),
+                *([] if valid is None else [lengthen, judge]),
                 *callbacks,
                 *([] if valid is None else [stop_early]),
             ],
@@ -254,7 +228,7 @@ def train_network(
             train_split=None if valid is None else predefined_split(valid),
         )
         net.fit(train)
-        is_over = stop_early.has_stopped or len(net.history) == net.max_epochs
+        is_over = stop_early.has_stopped or len(net.history) >= lengthen.n_epochs_
         if progress is not None and progress.task_stopped:
             is_over = False  # somebody ended it
         cooled = None
@@ -263,7 +237,10 @@ def train_network(
                 elapsed = time.monotonic() - started
                 budget = budget.after(elapsed, schedule.step_)
             best = judge.best_epoch_
-            cooled = _cool_down(net, best, recipe, everything, callbacks, budget)
+            factor = recipe.shape()(best / lengthen.n_epochs_)
+            cooled = _cool_down(
+                net, best, factor, recipe, everything, callbacks, budget
+            )
     nets = [net] if cooled is None else [net, cooled]
     history = [
         {k: v for k, v in row.items() if k != "batches"} | {"epoch": epoch}
@@ -325,6 +302,7 @@ def _linear(done: float) -> float:
 def _cool_down(
     net: TrainingNet,
     best: int,
+    factor: float,
     recipe: Recipe,
     everything: TensorTable,
     callbacks: list,
@@ -332,13 +310,14 @@ def _cool_down(
 ) -> TrainingNet | None:
     """Train the network that a net came to in its best epoch, on with all rows.
 
+    It begins with the learning rate of that epoch, given by its `factor`.
     What was held back so far is learnt too, and the weights settle, which they do not
     at the rate at which training was stopped.
     """
     if budget is not None and budget.begin().seconds <= 0:
         return None
     max_epochs = recipe.cooldown_epochs(best)
-    factor = max(recipe.shape()(best / recipe.max_epochs), LEAST_FACTOR)
+    factor = max(factor, LEAST_FACTOR)
     n_steps = len(BatchIterator(everything, recipe.batch_size))
     schedule = Schedule(
         max_epochs * n_steps, budget=budget, shape=_linear, moves_drop_paths=False

@@ -17,7 +17,7 @@ WRONG = {
     "architecture": [3, [3], [], "", "{}", b"{}", {"space": "tabular"}, [None], True],
     "search_epochs": NOT_A_COUNT,
     "n_candidates": NOT_A_COUNT,
-    "ensemble_size": [*NOT_A_COUNT, "auto"],
+    "ensemble_size": NOT_A_COUNT,
     "max_epochs": NOT_A_COUNT,
     "batch_size": NOT_A_COUNT,
     "lr": [0, -1, np.nan, np.inf, "fast", None, True, [0.1], 1j, np.zeros(2)],

@@ -5,7 +5,13 @@ import pytest
 from sklearn.datasets import make_blobs
 from skorch.callbacks import Callback
 
-from sknas import NASClassifier, NASRegressor, SequenceSpace, TabularSpace
+from sknas import (
+    ConvMacroSpace,
+    NASClassifier,
+    NASRegressor,
+    SequenceSpace,
+    TabularSpace,
+)
 
 PLAIN = TabularSpace().default_architecture()
 
@@ -86,3 +92,44 @@ def test_without_early_stopping_all_epochs_have_all_rows(fit):
     model, n_rows = fit(early_stopping=False, max_epochs=4)
     assert n_rows.tolist() == [300] * 4
     assert model.n_iter_ == 4
+
+
+def n_epochs_of(y, **parameters):
+    """Train a small network on bright images and dark ones; give its epochs."""
+    rng = np.random.RandomState(0)
+    is_bright = np.arange(400) % 2
+    X = (100 * is_bright[:, None, None] + rng.randint(99, size=(400, 8, 8))) / 255
+    space = ConvMacroSpace(n_layers=2, n_filters=8, dropout=0)
+    model = NASClassifier(
+        space,
+        architecture=space.default_architecture(),
+        ensemble_size=1,
+        random_state=0,
+        augmentation=None,
+        lr=0.02,
+        **{"n_iter_no_change": 100} | parameters,
+    ).fit(X, is_bright if y == "easy" else rng.permutation(is_bright))
+    return sum("valid_loss" in row for row in model.net_.history)
+
+
+def test_images_that_are_slow_to_learn_get_more_epochs():
+    assert n_epochs_of("easy") == 20
+    assert n_epochs_of("impossible") == 60
+
+
+def test_images_that_cannot_be_learnt_are_over_sooner():
+    assert n_epochs_of("impossible", n_iter_no_change=4) < 60
+
+
+def test_a_number_of_epochs_that_is_given_holds():
+    assert n_epochs_of("impossible", max_epochs=6) == 6
+
+
+@pytest.mark.parametrize(("n_images", "n_networks"), [(2_000, 4), (2_600, 2)])
+def test_of_many_images_fewer_networks_are_trained(n_images, n_networks):
+    X = np.random.RandomState(0).randint(256, size=(n_images, 4, 4)).astype(np.uint8)
+    space = ConvMacroSpace(n_layers=1, n_filters=2)
+    model = NASClassifier(
+        space, architecture=space.default_architecture(), max_epochs=1, random_state=0
+    ).fit(X, X[:, 0, 0] > 127)
+    assert len(model.networks_) == n_networks

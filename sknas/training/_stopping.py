@@ -1,0 +1,95 @@
+"""When a training is over: early, as planned, or later where it is slow to learn."""
+
+from __future__ import annotations
+
+from skorch.callbacks import Callback, EarlyStopping
+
+from sknas.training._progress import StopTraining
+from sknas.training._schedule import Schedule
+
+# the share of the epochs that were planned after which it is seen how they go, and the
+# share of the first epoch's loss that may then be left, if they are to be enough
+LOOK_SHARE, ENOUGH_SHARE = 1 / 3, 0.2
+
+
+class JudgeEpochs(EarlyStopping):
+    """skorch's, for a training that may be over before it has begun."""
+
+    def on_train_end(self, net, **kwargs) -> None:
+        """Load the weights of the best epoch, if there was any."""
+        if net.history:
+            super().on_train_end(net, **kwargs)
+
+
+class Lengthen(Callback):
+    """Gives a training more epochs if it is slow to learn, as hard images are.
+
+    A third of the epochs on, the loss on the rows that are trained on is compared with
+    that of the first epoch. By as much as more than a fifth of it is left, by so much
+    longer the training becomes; the learning rate falls as slowly as it has to.
+
+    Parameters
+    ----------
+    schedule : Schedule
+        The learning rate's.
+
+    n_epochs, most_epochs : int
+        How many are planned, and how many there may be.
+    """
+
+    def __init__(self, schedule: Schedule, n_epochs: int, most_epochs: int) -> None:
+        self.schedule = schedule
+        self.n_epochs = n_epochs
+        self.most_epochs = most_epochs
+        self.n_epochs_ = n_epochs
+
+    def on_epoch_end(self, net, **kwargs) -> None:
+        """Look at the losses, once."""
+        is_time = len(net.history) == max(round(LOOK_SHARE * self.n_epochs), 2)
+        if not is_time or self.most_epochs <= self.n_epochs:
+            return
+        first, last = (net.history[i, "train_loss"] for i in (0, -1))
+        if last > ENOUGH_SHARE * first > 0:
+            times = last / (ENOUGH_SHARE * first)
+            self.n_epochs_ = round(min(times * self.n_epochs, self.most_epochs))
+            n_steps = self.schedule.n_steps // self.n_epochs
+            self.schedule.n_steps = self.n_epochs_ * n_steps
+
+
+class StopEarly(Callback):
+    """Stops a training, after all callbacks before it have heard of its last epoch.
+
+    skorch's own stops first, and those behind it hear nothing.
+
+    Parameters
+    ----------
+    judge : JudgeEpochs
+        Counts the epochs without improvement.
+
+    patience : int or None
+        How many are allowed, by as much more as there are more epochs than planned;
+        None: any number.
+
+    lengthen : Lengthen
+        Says how many epochs there are in all.
+    """
+
+    def __init__(
+        self, judge: JudgeEpochs, patience: int | None, lengthen: Lengthen
+    ) -> None:
+        self.judge = judge
+        self.patience = patience
+        self.lengthen = lengthen
+        self.has_stopped = False
+        """Whether it did."""
+
+    def on_epoch_end(self, net, **kwargs) -> None:
+        """Stop if it is time."""
+        lengthen = self.lengthen
+        times = lengthen.n_epochs_ / lengthen.n_epochs
+        is_hopeless = (
+            self.patience is not None and self.judge.misses_ >= self.patience * times
+        )
+        self.has_stopped = is_hopeless or len(net.history) >= lengthen.n_epochs_
+        if self.has_stopped:
+            raise StopTraining
