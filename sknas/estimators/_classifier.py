@@ -79,8 +79,9 @@ class NASClassifier(ClassifierMixin, BaseNAS):
         Most epochs for which a found network is trained, before what `early_stopping`
         adds. "auto" is 100, fewer where an epoch has more than 40 steps, down to 3; of
         short rows it is 20 for images, 60 for texts and 100 for series, fewer of long
-        or many ones and of series with Muon, down to 12, 8 and 8. Networks of images
-        that are slow to learn get up to three times as many, if not over 2,000 steps.
+        or many ones and of series with Muon, down to 12, 8 and 8. With
+        `early_stopping`, networks of images that are slow to learn get up to three
+        times as many, if these are no more than 2,000 steps.
 
     batch_size : int or "auto", default="auto"
         Rows in a step. "auto" is 32 under 800 rows, 64 under 2,000, 128 under
@@ -147,7 +148,8 @@ class NASClassifier(ClassifierMixin, BaseNAS):
 
     n_iter_no_change : int or "auto", default="auto"
         Epochs without improvement, of the log-loss by more than 1e-4, before
-        `early_stopping` stops. "auto" is 8, and 16 for series and texts.
+        `early_stopping` stops. "auto" is 8, and 16 for series and texts; more where
+        trainings of images become longer.
 
     scoring : str, callable or None, default=None
         What the search rewards: a scikit-learn scorer or its name. None is the

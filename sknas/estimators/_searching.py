@@ -284,6 +284,7 @@ class SearchingEstimator(
             weight_decay=self.weight_decay,
             optimizer=optimizer,
             n_iter_no_change=patience if self.early_stopping else None,
+            patience_grows=self.n_iter_no_change == "auto",
             device=device,
             lr_schedule=self.lr_schedule,
             max_gradient_norm=self.max_gradient_norm,

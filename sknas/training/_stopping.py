@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from skorch.callbacks import Callback, EarlyStopping
 
 from sknas.training._progress import StopTraining
@@ -67,29 +68,35 @@ class StopEarly(Callback):
         Counts the epochs without improvement.
 
     patience : int or None
-        How many are allowed, by as much more as there are more epochs than planned;
-        None: any number.
+        How many are allowed; None: any number.
 
     lengthen : Lengthen
         Says how many epochs there are in all.
+
+    patience_grows : bool, default=False
+        Whether more are allowed by as much as there are more epochs than planned.
     """
 
     def __init__(
-        self, judge: JudgeEpochs, patience: int | None, lengthen: Lengthen
+        self,
+        judge: JudgeEpochs,
+        patience: int | None,
+        lengthen: Lengthen,
+        patience_grows: bool = False,
     ) -> None:
         self.judge = judge
         self.patience = patience
         self.lengthen = lengthen
+        self.patience_grows = patience_grows
         self.has_stopped = False
         """Whether it did."""
 
     def on_epoch_end(self, net, **kwargs) -> None:
         """Stop if it is time."""
-        lengthen = self.lengthen
-        times = lengthen.n_epochs_ / lengthen.n_epochs
-        is_hopeless = (
-            self.patience is not None and self.judge.misses_ >= self.patience * times
-        )
-        self.has_stopped = is_hopeless or len(net.history) >= lengthen.n_epochs_
+        n_epochs, allowed = self.lengthen.n_epochs_, np.inf
+        if self.patience is not None:
+            times = n_epochs / self.lengthen.n_epochs if self.patience_grows else 1
+            allowed = times * self.patience
+        self.has_stopped = self.judge.misses_ >= allowed or len(net.history) >= n_epochs
         if self.has_stopped:
             raise StopTraining

@@ -65,6 +65,10 @@ class Recipe:
     most_epochs : int, default=0
         How many epochs there may be where networks are slow to learn, if these are more
         than `max_epochs`; see :class:`Lengthen`.
+
+    patience_grows : bool, default=False
+        Whether `n_iter_no_change` is for trainings of `max_epochs`, and by as much more
+        for longer ones.
     """
 
     criterion: nn.Module
@@ -81,6 +85,7 @@ class Recipe:
     cooldown: float = 0.0
     tol: float = 0.0
     most_epochs: int = 0
+    patience_grows: bool = False
 
     def shape(self) -> Callable[[float], float]:
         """Give the learning rate's factor, by the share of the training done."""
@@ -205,7 +210,9 @@ def train_network(
         n_epochs = recipe.max_epochs - first_epoch
     most_epochs = max(n_epochs, recipe.most_epochs) if may_lengthen else n_epochs
     lengthen = Lengthen(schedule, n_epochs, most_epochs)
-    stop_early = StopEarly(judge, recipe.n_iter_no_change, lengthen)
+    stop_early = StopEarly(
+        judge, recipe.n_iter_no_change, lengthen, recipe.patience_grows
+    )
     if progress is not None:
         callbacks = [ReportEpochs(progress, fitted), *callbacks]
     with private_random_state(seed, recipe.device), single_thread(recipe.device):
