@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from skorch.callbacks import Callback, EarlyStopping
 
@@ -34,12 +36,22 @@ class Lengthen(Callback):
     schedule : Schedule
         The learning rate's.
 
+    shape : callable
+        Gives the schedule's shape for a number of epochs.
+
     n_epochs, most_epochs : int
         How many are planned, and how many there may be.
     """
 
-    def __init__(self, schedule: Schedule, n_epochs: int, most_epochs: int) -> None:
+    def __init__(
+        self,
+        schedule: Schedule,
+        shape: Callable[[int], Callable[[float], float]],
+        n_epochs: int,
+        most_epochs: int,
+    ) -> None:
         self.schedule = schedule
+        self.shape = shape
         self.n_epochs = n_epochs
         self.most_epochs = most_epochs
         self.n_epochs_ = n_epochs
@@ -55,6 +67,7 @@ class Lengthen(Callback):
             self.n_epochs_ = round(min(times * self.n_epochs, self.most_epochs))
             n_steps = self.schedule.n_steps // self.n_epochs
             self.schedule.n_steps = self.n_epochs_ * n_steps
+            self.schedule.shape = self.shape(self.n_epochs_)
 
 
 class StopEarly(Callback):

@@ -87,9 +87,9 @@ class Recipe:
     most_epochs: int = 0
     patience_grows: bool = False
 
-    def shape(self) -> Callable[[float], float]:
-        """Give the learning rate's factor, by the share of the training done."""
-        return schedule_shape(self.lr_schedule, self.max_epochs)
+    def shape(self, n_epochs: int) -> Callable[[float], float]:
+        """Give the learning rate's factor, by the share of so many epochs done."""
+        return schedule_shape(self.lr_schedule, n_epochs)
 
     def cooldown_epochs(self, n_epochs: int) -> int:
         """Give the epochs of the cooldown that follows so many."""
@@ -195,7 +195,7 @@ def train_network(
         first_epoch * n_steps,
         budget,
         is_whole=n_epochs is None,
-        shape=recipe.shape(),
+        shape=recipe.shape(recipe.max_epochs),
     )
     judge = JudgeEpochs(
         patience=10**9,  # it does not stop by itself
@@ -209,7 +209,7 @@ def train_network(
     if n_epochs is None:
         n_epochs = recipe.max_epochs - first_epoch
     most_epochs = max(n_epochs, recipe.most_epochs) if may_lengthen else n_epochs
-    lengthen = Lengthen(schedule, n_epochs, most_epochs)
+    lengthen = Lengthen(schedule, recipe.shape, n_epochs, most_epochs)
     stop_early = StopEarly(
         judge, recipe.n_iter_no_change, lengthen, recipe.patience_grows
     )
@@ -244,7 +244,7 @@ def train_network(
                 elapsed = time.monotonic() - started
                 budget = budget.after(elapsed, schedule.step_)
             best = judge.best_epoch_
-            factor = recipe.shape()(best / lengthen.n_epochs_)
+            factor = recipe.shape(lengthen.n_epochs_)(best / lengthen.n_epochs_)
             cooled = _cool_down(
                 net, best, factor, recipe, everything, callbacks, budget
             )

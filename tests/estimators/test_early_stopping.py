@@ -133,3 +133,18 @@ def test_of_many_images_fewer_networks_are_trained(n_images, n_networks):
         space, architecture=space.default_architecture(), max_epochs=1, random_state=0
     ).fit(X, X[:, 0, 0] > 127)
     assert len(model.networks_) == n_networks
+
+
+def test_cosines_restart_where_they_would_in_longer_trainings():
+    class Rates(Callback):
+        found = ()
+
+        def on_epoch_begin(self, net, **kwargs):
+            rate = net.optimizer_.param_groups[0]["lr"]
+            self.found += (rate,)
+
+    rates = Rates()
+    n_epochs_of("impossible", lr_schedule="cosine_restarts", callbacks=[rates])
+    # after cycles of 10 and 20 epochs; an epoch begins with the rate of the last one
+    rises = [i for i in range(3, 60) if rates.found[i] > 2 * rates.found[i - 1]]
+    assert rises == [11, 31]
