@@ -135,18 +135,9 @@ def splits(folder: Path | None, seeds: list[int]):
         ("textures, 3000 images", on_textures(X), 3000),
     ]:
         for seed in seeds:
-            yield (
-                name,
-                seed,
-                *train_test_split(
-                    images,
-                    y,
-                    train_size=n_train,
-                    test_size=2500,
-                    stratify=y,
-                    random_state=seed,
-                ),
-            )
+            sizes = {"train_size": n_train, "test_size": 2500}
+            parts = train_test_split(images, y, **sizes, stratify=y, random_state=seed)
+            yield name, seed, *parts
 
 
 def measure(fit, X_test, y_test) -> tuple[dict, object]:

@@ -60,8 +60,9 @@ class NASClassifier(ClassifierMixin, BaseNAS):
 
     search_epochs : int or "auto", default="auto"
         Epochs of the shared parameters. "auto" is 20, fewer where an epoch has
-        more than 75 batches (37 of Muon), down to 3; of short rows it is 12 for
-        images, 20 for texts and 40 for series, fewer of long or many ones, down to 4.
+        more than 75 batches (37 of Muon), down to 3; for images it is 12, fewer of
+        many, and of short rows 20 for texts and 40 for series, fewer of long or many
+        ones, down to 4.
 
     n_candidates : int or "auto", default="auto"
         How many architectures are ranked on all held-back rows in the end: the space's
@@ -69,18 +70,19 @@ class NASClassifier(ClassifierMixin, BaseNAS):
         series and texts.
 
     ensemble_size : int or "auto", default="auto"
-        How many networks are trained and averaged. "auto" is 4, but 2 of 2,000 images
-        or more, where each had better be trained for longer. The first, the third and
-        so on have the best architectures; each other one has the space's default
-        architecture, since a held-back part is too small to be relied on alone. With
-        1 the result is one plain network, of the best architecture.
+        How many networks are trained and averaged. "auto" is 4, but 2 of images of
+        which 2,000 or more are not held back: each had better be trained for longer.
+        The first, the third and so on have the best architectures; each other one has
+        the space's default architecture, since a held-back part is too small to be
+        relied on alone. With 1 the result is one plain network, of the best
+        architecture.
 
     max_epochs : int or "auto", default="auto"
         Most epochs for which a found network is trained, before what `early_stopping`
-        adds. "auto" is 100, fewer where an epoch has more than 40 steps, down to 3; of
-        short rows it is 20 for images, 60 for texts and 100 for series, fewer of long
-        or many ones and of series with Muon, down to 12, 8 and 8. With
-        `early_stopping`, networks of images that are slow to learn get up to three
+        adds. "auto" is 100, fewer where an epoch has more than 40 steps, down to 3; for
+        images it is 20, fewer of many, down to 12; of short rows it is 60 for texts and
+        100 for series, fewer of long or many ones and of series with Muon, down to 8.
+        With `early_stopping`, networks of images that are slow to learn get up to three
         times as many, if these are no more than 2,000 steps.
 
     batch_size : int or "auto", default="auto"

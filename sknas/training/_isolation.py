@@ -1,4 +1,4 @@
-"""Leave the caller's process as it was found: random numbers and threads."""
+"""Leave the caller's process as it was found: random numbers, threads, cuDNN."""
 
 from __future__ import annotations
 

@@ -101,15 +101,16 @@ class StopEarly(Callback):
         self.patience = patience
         self.lengthen = lengthen
         self.patience_grows = patience_grows
-        self.has_stopped = False
-        """Whether it did."""
 
-    def on_epoch_end(self, net, **kwargs) -> None:
-        """Stop if it is time."""
+    def is_over(self, net) -> bool:
+        """Tell whether a net has had as many epochs, or misses, as are allowed."""
         n_epochs, allowed = self.lengthen.n_epochs_, np.inf
         if self.patience is not None:
             times = n_epochs / self.lengthen.n_epochs if self.patience_grows else 1
             allowed = times * self.patience
-        self.has_stopped = self.judge.misses_ >= allowed or len(net.history) >= n_epochs
-        if self.has_stopped:
+        return self.judge.misses_ >= allowed or len(net.history) >= n_epochs
+
+    def on_epoch_end(self, net, **kwargs) -> None:
+        """Stop if it is time."""
+        if self.is_over(net):
             raise StopTraining

@@ -235,11 +235,10 @@ def train_network(
             train_split=None if valid is None else predefined_split(valid),
         )
         net.fit(train)
-        is_over = stop_early.has_stopped or len(net.history) >= lengthen.n_epochs_
-        if progress is not None and progress.task_stopped:
-            is_over = False  # somebody ended it
+        is_ended = progress is not None and progress.task_stopped  # by somebody
+        cools_down = everything is not None and not is_ended
         cooled = None
-        if everything is not None and is_over and judge.best_epoch_:
+        if cools_down and stop_early.is_over(net) and judge.best_epoch_:
             if budget is not None:
                 elapsed = time.monotonic() - started
                 budget = budget.after(elapsed, schedule.step_)

@@ -94,8 +94,8 @@ def test_without_early_stopping_all_epochs_have_all_rows(fit):
     assert model.n_iter_ == 4
 
 
-def n_epochs_of(y, **parameters):
-    """Train a small network on bright images and dark ones; give its epochs."""
+def losses_of(y, **parameters):
+    """Train a small network on bright images and dark ones; give its losses."""
     rng = np.random.RandomState(0)
     is_bright = np.arange(400) % 2
     X = (100 * is_bright[:, None, None] + rng.randint(99, size=(400, 8, 8))) / 255
@@ -109,20 +109,23 @@ def n_epochs_of(y, **parameters):
         lr=0.02,
         **{"n_iter_no_change": 100} | parameters,
     ).fit(X, is_bright if y == "easy" else rng.permutation(is_bright))
-    return sum("valid_loss" in row for row in model.net_.history)
+    history = model.net_.history
+    return [row["valid_loss"] for row in history if "valid_loss" in row]
 
 
 def test_images_that_are_slow_to_learn_get_more_epochs():
-    assert n_epochs_of("easy") == 20
-    assert n_epochs_of("impossible") == 60
+    assert len(losses_of("easy")) == 20
+    assert len(losses_of("impossible")) == 60
 
 
-def test_images_that_cannot_be_learnt_are_over_sooner():
-    assert n_epochs_of("impossible", n_iter_no_change=4) < 60
+@pytest.mark.parametrize(("n_iter_no_change", "n_misses"), [(4, 4), ("auto", 24)])
+def test_images_that_cannot_be_learnt_are_over_sooner(n_iter_no_change, n_misses):
+    losses = losses_of("impossible", n_iter_no_change=n_iter_no_change)
+    assert len(losses) == 1 + np.argmin(losses) + n_misses < 60
 
 
 def test_a_number_of_epochs_that_is_given_holds():
-    assert n_epochs_of("impossible", max_epochs=6) == 6
+    assert len(losses_of("impossible", max_epochs=6)) == 6
 
 
 @pytest.mark.parametrize(("n_images", "n_networks"), [(2_000, 4), (2_600, 2)])
@@ -144,7 +147,7 @@ def test_cosines_restart_where_they_would_in_longer_trainings():
             self.found += (rate,)
 
     rates = Rates()
-    n_epochs_of("impossible", lr_schedule="cosine_restarts", callbacks=[rates])
+    losses_of("impossible", lr_schedule="cosine_restarts", callbacks=[rates])
     # after cycles of 10 and 20 epochs; an epoch begins with the rate of the last one
     rises = [i for i in range(3, 60) if rates.found[i] > 2 * rates.found[i - 1]]
     assert rises == [11, 31]
