@@ -100,7 +100,9 @@ class ConvNetwork(nn.Module):
         with self._training_precision(inputs.device.type):
             x, present = self.entry(inputs)
             if self.n_dimensions == 2:  # quicker, pooling most of all
-                x = x.contiguous(memory_format=torch.channels_last)
+                # `contiguous` would leave the strides of grey images as they are, and
+                # then no layer would see which layout is meant
+                x = x.to(memory_format=torch.channels_last)
             outputs = self.answer(x, architecture, present).float()
         return outputs if self.counts is None else outputs + self.counts(inputs)
 

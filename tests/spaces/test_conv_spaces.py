@@ -252,3 +252,21 @@ def test_bytes_and_floats_are_the_same_images():
     with torch.no_grad():
         of_bytes = network(torch.from_numpy(image))
         assert of_bytes.equal(network(torch.from_numpy(image).float()))
+
+
+@pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
+@pytest.mark.parametrize("n_channels", [1, 3])
+def test_all_images_are_computed_channels_last(space, n_channels):
+    spec = make_spec((n_channels, 8, 8))
+    network = space.network(space.default_architecture(), spec)
+    seen = []
+
+    def look(module, inputs, output):
+        seen.append(output.is_contiguous(memory_format=torch.channels_last))
+
+    for module in network.modules():
+        if isinstance(module, torch.nn.Conv2d | torch.nn.BatchNorm2d):
+            module.register_forward_hook(look)
+    network(make_images((n_channels, 8, 8), 12))
+    assert seen
+    assert all(seen)
