@@ -2,13 +2,12 @@
 
 from sknas.modules._activations import ACTIVATIONS
 from sknas.modules._convolutions import (
-    BATCH_NORMS,
+    BatchNorm,
     DropPath,
     Halving,
     PooledHead,
     Projection,
     average_pool,
-    batch_norm,
     convolution,
     max_pool,
     separable_convolution,
@@ -31,7 +30,7 @@ from sknas.modules._recurrent import CellDesign, RecurrentCell, loose_ends
 
 __all__ = [
     "ACTIVATIONS",
-    "BATCH_NORMS",
+    "BatchNorm",
     "CellDesign",
     "DropPath",
     "Halving",
@@ -46,7 +45,6 @@ __all__ = [
     "SharedDropout",
     "apply_by_option",
     "average_pool",
-    "batch_norm",
     "convolution",
     "loose_ends",
     "masked_layer_norm",

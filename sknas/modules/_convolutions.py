@@ -1,7 +1,8 @@
 """Convolutions, pooling and normalization, of series and of images alike.
 
-Tensors have the shape (n_rows, n_channels, ...), with one more axis for series (their
-steps) and two for images (height and width).
+Tensors have the shape (n_rows, n_channels, height, width). Series have a height of one:
+with the layout of images, in which channels come last, their layers are a fifth to a
+half quicker than those for one axis.
 """
 
 from __future__ import annotations
@@ -12,32 +13,34 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-_CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d}
-_CONVOLVE = {1: F.conv1d, 2: F.conv2d}
-_MAX_POOLS = {1: nn.MaxPool1d, 2: nn.MaxPool2d}
-_AVERAGE_POOLS = {1: nn.AvgPool1d, 2: nn.AvgPool2d}
+
+class SeriesConvolution(nn.Conv1d):
+    """A convolution of series that are images of height one."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve a tensor (n_rows, n_channels, 1, n_steps)."""
+        return F.conv2d(
+            x,
+            self.weight.unsqueeze(2),
+            stride=(1, *self.stride),
+            padding=(0, *self.padding),
+            groups=self.groups,
+        )
 
 
-class _OneValueMixin:
+_CONVOLUTIONS = {1: SeriesConvolution, 2: nn.Conv2d}
+
+
+class BatchNorm(nn.BatchNorm2d):
     """Batch normalization that does not fail on one value for each channel."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """Normalize a tensor (n_rows, n_channels, height, width)."""
         if self.training and x.numel() == x.shape[1]:
             return F.batch_norm(
                 x, self.running_mean, self.running_var, self.weight, self.bias
             )
         return super().forward(x)
-
-
-class BatchNorm1d(_OneValueMixin, nn.BatchNorm1d):
-    """Batch normalization of series."""
-
-
-class BatchNorm2d(_OneValueMixin, nn.BatchNorm2d):
-    """Batch normalization of images."""
-
-
-BATCH_NORMS = {1: BatchNorm1d, 2: BatchNorm2d}
 
 
 def convolution(
@@ -70,21 +73,21 @@ def separable_convolution(
     )
 
 
-def batch_norm(n_dimensions: int, n_channels: int) -> nn.Module:
-    """Build a batch normalization."""
-    return BATCH_NORMS[n_dimensions](n_channels)
+def _window(n_dimensions: int, stride: int) -> dict[str, object]:
+    """Give the arguments of a pooling over 3 places that keeps the size."""
+    if n_dimensions == 2:
+        return {"kernel_size": 3, "stride": stride, "padding": 1}
+    return {"kernel_size": (1, 3), "stride": (1, stride), "padding": (0, 1)}
 
 
 def max_pool(n_dimensions: int, stride: int = 1) -> nn.Module:
     """Build a max pooling over 3 places that keeps the size, rounded up by `stride`."""
-    return _MAX_POOLS[n_dimensions](3, stride=stride, padding=1)
+    return nn.MaxPool2d(**_window(n_dimensions, stride))
 
 
 def average_pool(n_dimensions: int, stride: int = 1) -> nn.Module:
     """Build an average pooling over 3 places, of which those outside do not count."""
-    return _AVERAGE_POOLS[n_dimensions](
-        3, stride=stride, padding=1, count_include_pad=False
-    )
+    return nn.AvgPool2d(**_window(n_dimensions, stride), count_include_pad=False)
 
 
 class Projection(nn.Module):
@@ -123,45 +126,46 @@ class Projection(nn.Module):
         super().__init__()
         self.reduces = reduces
         self.rectifies = rectifies
-        self.convolve = _CONVOLVE[n_dimensions]
+        self.n_dimensions = n_dimensions
         self.weights = nn.ParameterDict(
             {
                 name: convolution(n_dimensions, n_inputs, n_outputs, 1).weight
                 for name, n_inputs in sources.items()
             }
         )
-        self.norm = batch_norm(n_dimensions, n_outputs)
+        self.norm = BatchNorm(n_outputs)
 
     def forward(self, tensors: Mapping[str, Tensor]) -> Tensor:
         """Project some of the tensors together.
 
         Parameters
         ----------
-        tensors : mapping of str to Tensor of shape (n_rows, n_channels, ...)
+        tensors : mapping of str to Tensor of shape (n_rows, n_channels, height, width)
             The tensors, by their names.
 
         Returns
         -------
-        projected : Tensor of shape (n_rows, n_outputs, ...)
+        projected : Tensor of shape (n_rows, n_outputs, height, width)
             What they come to.
         """
         x = side_by_side(list(tensors.values()))
         weight = side_by_side([self.weights[name] for name in tensors])
         if self.rectifies:
             x = F.relu(x)
-        if not self.reduces:
-            return self.norm(self.convolve(x, weight))
-        return self.norm(_halved(x, weight))
+        if self.reduces:
+            return self.norm(_halved(x, weight, self.n_dimensions))
+        if self.n_dimensions == 1:
+            weight = weight.unsqueeze(2)
+        return self.norm(F.conv2d(x, weight))
 
 
-def _halved(x: Tensor, weight: Tensor) -> Tensor:
+def _halved(x: Tensor, weight: Tensor, n_dimensions: int) -> Tensor:
     """Convolve with a stride of 2: half of the filters even places, half odd ones."""
     x = x.movedim(1, -1)
-    n_axes = x.ndim - 2
-    even = x[(slice(None), *[slice(0, None, 2)] * n_axes)]
+    even = x[(..., *[slice(0, None, 2)] * n_dimensions, slice(None))]
     if any(size % 2 for size in x.shape[1:-1]):
-        x = F.pad(x, (0, 0) + (0, 1) * n_axes)
-    odd = x[(slice(None), *[slice(1, None, 2)] * n_axes)]
+        x = F.pad(x, (0, 0) + (0, 1) * n_dimensions)
+    odd = x[(..., *[slice(1, None, 2)] * n_dimensions, slice(None))]
     # a product of two stacks of matrices is quicker than convolutions in two groups
     both = torch.stack([even, odd])
     halves = both.flatten(1, -2) @ weight.view(2, -1, weight.shape[1]).mT
@@ -186,7 +190,7 @@ class Halving(Projection):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Halve the size of a tensor (n_rows, n_inputs, ...), rounded up."""
+        """Halve the size of a tensor (n_rows, n_inputs, height, width), rounded up."""
         return super().forward({"all": x})
 
 
@@ -236,7 +240,7 @@ class PooledHead(nn.Module):
 
         Parameters
         ----------
-        tensors : mapping of str to Tensor of shape (n_rows, n_channels, ...)
+        tensors : mapping of str to Tensor of shape (n_rows, n_channels, height, width)
             Some of the tensors, by their names.
 
         present : Tensor of shape (n_rows, n_steps) or None, default=None

@@ -8,11 +8,11 @@ from torch import Tensor, nn
 
 from sknas.architecture import Architecture
 from sknas.modules import (
+    BatchNorm,
     Halving,
     PooledHead,
     Projection,
     average_pool,
-    batch_norm,
     convolution,
     max_pool,
     separable_convolution,
@@ -37,7 +37,7 @@ def build_operation(name: str, n_dimensions: int, n_filters: int) -> nn.Sequenti
     """Build a layer's operation, and the 1x1 convolution before it."""
     layers = [
         convolution(n_dimensions, n_filters, n_filters, 1),
-        batch_norm(n_dimensions, n_filters),
+        BatchNorm(n_filters),
         nn.ReLU(),
     ]
     if name == "average_pool3x3":
@@ -49,7 +49,7 @@ def build_operation(name: str, n_dimensions: int, n_filters: int) -> nn.Sequenti
     return nn.Sequential(
         *layers,
         build(n_dimensions, n_filters, n_filters, kernel_size),
-        batch_norm(n_dimensions, n_filters),
+        BatchNorm(n_filters),
         nn.ReLU(),
     )
 

@@ -10,12 +10,12 @@ from torch.nn import functional as F
 
 from sknas.architecture import Architecture
 from sknas.modules import (
+    BatchNorm,
     DropPath,
     Halving,
     PooledHead,
     Projection,
     average_pool,
-    batch_norm,
     max_pool,
     separable_convolution,
 )
@@ -72,7 +72,7 @@ def build_operation(
                 separable_convolution(
                     n_dimensions, n_filters, n_filters, kernel_size, own_stride
                 ),
-                batch_norm(n_dimensions, n_filters),
+                BatchNorm(n_filters),
             ]
     return nn.Sequential(*layers, *([DropPath(drop_path)] if drop_path else []))
 
@@ -292,7 +292,7 @@ class AuxiliaryHead(nn.Module):
     ) -> None:
         super().__init__()
         n_few, n_many = AUXILIARY_FILTERS
-        self.pool = {1: nn.AdaptiveAvgPool1d, 2: nn.AdaptiveAvgPool2d}[n_dimensions](2)
+        self.pool = nn.AdaptiveAvgPool2d(2 if n_dimensions == 2 else (1, 2))
         self.projection = Projection(n_dimensions, sources, n_few, rectifies=False)
         self.layers = nn.Sequential(
             nn.ReLU(),
@@ -304,7 +304,7 @@ class AuxiliaryHead(nn.Module):
         )
 
     def forward(self, tensors: Mapping[str, Tensor]) -> Tensor:
-        """Map (n_rows, n_channels, ...) tensors to logits (n_rows, n_outputs)."""
+        """Map tensors (n_rows, n_channels, height, width) to (n_rows, n_outputs)."""
         pooled = {name: self.pool(F.relu(x)) for name, x in tensors.items()}
         return self.layers(self.projection(pooled))
 

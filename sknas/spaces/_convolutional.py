@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sknas.architecture import Architecture
-from sknas.modules import BATCH_NORMS, batch_norm, convolution
+from sknas.modules import BatchNorm, convolution
 from sknas.rules import check_rules, is_count, is_rate
 from sknas.spaces._base import DataSpec, SearchSpace
 from sknas.spaces._entry import Entry, TokenCounts, entry_channels
@@ -99,10 +99,11 @@ class ConvNetwork(nn.Module):
     def _answer(self, inputs: Tensor, architecture: Architecture) -> Tensor:
         with self._training_precision(inputs.device.type):
             x, present = self.entry(inputs)
-            if self.n_dimensions == 2:  # quicker, pooling most of all
-                # `contiguous` would leave the strides of grey images as they are, and
-                # then no layer would see which layout is meant
-                x = x.to(memory_format=torch.channels_last)
+            if self.n_dimensions == 1:
+                x = x.unsqueeze(2)
+            # quicker, pooling most of all. `contiguous` would leave the strides of one
+            # channel as they are, and no layer would see which layout is meant
+            x = x.to(memory_format=torch.channels_last)
             outputs = self.answer(x, architecture, present).float()
         return outputs if self.counts is None else outputs + self.counts(inputs)
 
@@ -123,8 +124,8 @@ class ConvNetwork(nn.Module):
 
         Parameters
         ----------
-        x : Tensor of shape (n_rows, n_channels, ...)
-            The images, series or texts.
+        x : Tensor of shape (n_rows, n_channels, height, width)
+            The images; series and texts, with a height of one.
 
         architecture : Architecture
             Which way to go.
@@ -167,9 +168,7 @@ class ConvNetwork(nn.Module):
         """
         if self._calibrated == architecture or not self._calibration:
             return
-        norms = [
-            m for m in self.modules() if isinstance(m, tuple(BATCH_NORMS.values()))
-        ]
+        norms = [m for m in self.modules() if isinstance(m, BatchNorm)]
         momentum = norms[0].momentum
         trained = [module for module in self.modules() if module.training]
         for module in trained:  # no dropout, whose draws would change what follows
@@ -202,7 +201,7 @@ def build_stem(
             layers.append(nn.ReLU())
         layers += [
             convolution(n_dimensions, n_inputs, n_filters, 3, stride=own_stride),
-            batch_norm(n_dimensions, n_filters),
+            BatchNorm(n_filters),
         ]
         n_inputs = n_filters
     return nn.Sequential(*layers)

@@ -12,6 +12,7 @@ from sknas import (
     DataSpec,
     TabularSpace,
 )
+from sknas.modules import BatchNorm
 from sknas.training import count_parameters
 
 # published with the official code: the final networks of its two scripts
@@ -150,9 +151,12 @@ class TestSizes:
         spec = make_spec(shape)
         space = ConvMacroSpace(n_filters=2)
         network = space.network(space.default_architecture(), spec).eval()
-        maps = network.stem(make_images(shape, 2))
-        assert maps.shape[2:] == tuple(-(-size // stride) for size in shape[1:])
+        maps = []
+        network.stem.register_forward_hook(lambda *call: maps.append(call[-1]))
         assert network(make_images(shape, 2)).shape == (2, 3)
+        # series have a height of one
+        expected = [1, *(-(-size // stride) for size in shape[1:])][-2:]
+        assert list(maps[0].shape[2:]) == expected
 
     @pytest.mark.parametrize(("size", "expected"), [(8, 24), (10, 24), (11, 16)])
     def test_small_images_get_more_filters(self, size, expected):
@@ -255,9 +259,9 @@ def test_bytes_and_floats_are_the_same_images():
 
 
 @pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
-@pytest.mark.parametrize("n_channels", [1, 3])
-def test_all_images_are_computed_channels_last(space, n_channels):
-    spec = make_spec((n_channels, 8, 8))
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 8, 8), (1, 9), (2, 9)])
+def test_all_is_computed_channels_last(space, shape):
+    spec = make_spec(shape)
     network = space.network(space.default_architecture(), spec)
     seen = []
 
@@ -265,8 +269,8 @@ def test_all_images_are_computed_channels_last(space, n_channels):
         seen.append(output.is_contiguous(memory_format=torch.channels_last))
 
     for module in network.modules():
-        if isinstance(module, torch.nn.Conv2d | torch.nn.BatchNorm2d):
+        if isinstance(module, torch.nn.Conv1d | torch.nn.Conv2d | BatchNorm):
             module.register_forward_hook(look)
-    network(make_images((n_channels, 8, 8), 12))
+    network(make_images(shape, 12))
     assert seen
     assert all(seen)

@@ -88,6 +88,8 @@ def test_shapes_are_those_of_the_network(case):
             if node.part.endswith(" cell") and node.kind in ("input", "output"):
                 continue  # of several tensors; the others check them
             own = [shape for name, shape in calls if node.has_parameter(name)]
+            if spec.kind in ("series", "text"):  # their height of one is not shown
+                own = [s if len(s) < 4 else (*s[:-2], s[-1]) for s in own]
             if own and spec.kind != "language":
                 n_checked += 1
                 assert own[-1][-len(node.shape) :] == node.shape, node

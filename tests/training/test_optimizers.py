@@ -37,7 +37,7 @@ class Convolutional(nn.Module):
         self.head = PooledHead({"all": 6}, 2, dropout=0.0)
 
     def forward(self, numeric):
-        x = self.plain(numeric.unsqueeze(1))
+        x = self.plain(numeric.unsqueeze(1)).unsqueeze(2)
         return self.head({"all": self.projection({"a": x, "b": self.depthwise(x)})})
 
 
