@@ -80,9 +80,9 @@ class NASClassifier(ClassifierMixin, BaseNAS):
     max_epochs : int or "auto", default="auto"
         Most epochs for which a found network is trained, before what `early_stopping`
         adds. "auto" is 100, fewer where an epoch has more than 40 steps, down to 3; for
-        images it is 20, fewer of many, down to 12; of short rows it is 60 for texts and
+        images it is 20, fewer of many, down to 10; of short rows it is 60 for texts and
         100 for series, fewer of long or many ones and of series with Muon, down to 8.
-        With `early_stopping`, networks of images that are slow to learn get up to three
+        With `early_stopping`, networks of images that are slow to learn get up to four
         times as many, if these are no more than 2,000 steps.
 
     batch_size : int or "auto", default="auto"

@@ -200,7 +200,7 @@ def resolve_rounds(
 # they may come to between the two; those of images and sequences cost more
 DEFAULT_EPOCHS = {
     "table": {"search": (20, 3, 1_500), "training": (100, 3, 4_000)},
-    "image": {"search": (12, 4, 160), "training": (20, 12, 480)},
+    "image": {"search": (12, 4, 160), "training": (20, 10, 400)},
     "series": {"search": (40, 4, 400), "training": (100, 8, 1_000)},
     "text": {"search": (20, 4, 200), "training": (60, 8, 600)},
     "language": {"search": (8, 2, 1_000), "training": (40, 3, 4_000)},
@@ -210,7 +210,7 @@ PLACES = {"series": 256, "text": 256}
 
 # networks of images that are slow to learn may take several times as many epochs, if
 # these come to no more steps; easy ones, such as digits, would not gain by them
-MOST_TIMES, MOST_STEPS = 3, 2_000
+MOST_TIMES, MOST_STEPS = 4, 2_000
 
 # networks to train and average, by default: fewer of many images, since long trainings
 # of two gain more than short ones of four
