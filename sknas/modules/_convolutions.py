@@ -163,7 +163,7 @@ def _halved(x: Tensor, weight: Tensor, n_dimensions: int) -> Tensor:
     """Convolve with a stride of 2: half of the filters even places, half odd ones."""
     x = x.movedim(1, -1)
     even = x[(..., *[slice(0, None, 2)] * n_dimensions, slice(None))]
-    if any(size % 2 for size in x.shape[1:-1]):
+    if any(size % 2 for size in x.shape[-1 - n_dimensions : -1]):
         x = F.pad(x, (0, 0) + (0, 1) * n_dimensions)
     odd = x[(..., *[slice(1, None, 2)] * n_dimensions, slice(None))]
     # a product of two stacks of matrices is quicker than convolutions in two groups
