@@ -1,8 +1,8 @@
 """Convolutions, pooling and normalization, of series and of images alike.
 
 Tensors have the shape (n_rows, n_channels, height, width). Series have a height of one:
-with the layout of images, in which channels come last, their layers are a fifth to a
-half quicker than those for one axis.
+in the layout of images, with channels last, networks of them take 0.5 to 0.8 of the
+time that layers for one axis take.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ from torch.nn import functional as F
 
 
 class SeriesConvolution(nn.Conv1d):
-    """A convolution of series that are images of height one."""
+    """A convolution of series that are images of height one.
+
+    Its parameters are those of torch's for one axis, which exported code has.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve a tensor (n_rows, n_channels, 1, n_steps)."""
