@@ -54,7 +54,7 @@ def test_of_tables_what_was_held_back_is_learnt_in_the_end(fit, estimator):
 def test_what_cannot_become_better_is_soon_over():
     X, y = make_blobs(n_samples=100, random_state=0)
     X[:, 0] += 20 * y
-    model = NASClassifier(architecture=PLAIN, ensemble_size=1, random_state=1).fit(X, y)
+    model = NASClassifier(architecture=PLAIN, ensemble_size=1, random_state=0).fit(X, y)
     history = model.net_.history
     losses = np.array([row["valid_loss"] for row in history if "valid_loss" in row])
     least, last = np.inf, 0
