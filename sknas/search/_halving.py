@@ -28,7 +28,7 @@ from sknas.training import (
 )
 
 N_TRAINED = 4  # candidates of the first round; more where more than half would stay
-ROUND_SHARE = 0.03  # of max_epochs, in each round; none where it rounds to none
+ROUND_SHARE = 0.03  # of max_epochs, in each round; none where it is less than one
 SECONDS_SHARE = 0.25  # of the time that is left
 
 
@@ -124,12 +124,13 @@ def halve(
     """Train the best candidates for a while, drop the worse half, until few are left.
 
     The candidates keep the weights and scores that they come to. Nothing is trained
-    where trainings have so few epochs that a round would be none of them, or where
+    where trainings have so few epochs that a round would be less than one, or where
     the time is too short for half of its epochs, going by `epoch_seconds`.
     See :func:`sknas.search.search` for the other parameters.
     """
     recipe = problem.recipe
-    n_epochs = round(ROUND_SHARE * recipe.max_epochs)
+    share = ROUND_SHARE * recipe.max_epochs
+    n_epochs = round(share) if share >= 1 else 0
     sizes = _round_sizes(len(candidates), n_best)
     n_trainings = sum(sizes)
     needed = epoch_seconds * n_trainings * n_epochs

@@ -49,9 +49,9 @@ class ConvNetwork(nn.Module):
         Channels of the stem, and by how much it reduces the size.
     """
 
-    # each architecture of a step is a pass of its own, which small ones make dear; four
-    # ranked architectures no better
-    n_groups = 2
+    # each architecture of a step is a pass of its own, which small ones make dear; two
+    # or four ranked architectures no better
+    n_groups = 1
 
     def __init__(
         self,
@@ -95,6 +95,16 @@ class ConvNetwork(nn.Module):
                 self.calibrate(architecture)
             outputs.append(self._answer(own, architecture))
         return torch.stack(outputs)
+
+    def estimate(self, architectures: list[Architecture], **inputs: Tensor) -> Tensor:
+        """Give logits as the shared network does, sooner, for rewards.
+
+        They are normalized by the statistics of the rows themselves, as those of cells
+        are in the paper's code, and need no calibration.
+        """
+        (rows,) = inputs.values()
+        self._calibrated = None
+        return torch.stack([self._normalized(rows, one) for one in architectures])
 
     def _answer(self, inputs: Tensor, architecture: Architecture) -> Tensor:
         with self._training_precision(inputs.device.type):
@@ -153,7 +163,6 @@ class ConvNetwork(nn.Module):
                 kept.append(earlier)
         self._calibration = kept
 
-    @torch.no_grad()
     def calibrate(self, architecture: Architecture) -> None:
         """Give the shared network the normalization statistics of an architecture.
 
@@ -168,6 +177,12 @@ class ConvNetwork(nn.Module):
         """
         if self._calibrated == architecture or not self._calibration:
             return
+        self._normalized(torch.cat(self._calibration)[:CALIBRATION_ROWS], architecture)
+        self._calibrated = architecture
+
+    @torch.no_grad()
+    def _normalized(self, inputs: Tensor, architecture: Architecture) -> Tensor:
+        """Answer rows by their own normalization statistics, which are kept."""
         norms = [m for m in self.modules() if isinstance(m, BatchNorm)]
         momentum = norms[0].momentum
         trained = [module for module in self.modules() if module.training]
@@ -177,13 +192,13 @@ class ConvNetwork(nn.Module):
             norm.reset_running_stats()
             norm.momentum = None  # the plain mean of all rows
             norm.training = True
-        self._answer(torch.cat(self._calibration)[:CALIBRATION_ROWS], architecture)
+        logits = self._answer(inputs, architecture)
         for norm in norms:
             norm.momentum = momentum
             norm.training = False
         for module in trained:
             module.training = True
-        self._calibrated = architecture
+        return logits
 
 
 def stem_strides(stride: int) -> list[int]:

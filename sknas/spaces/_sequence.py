@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -28,6 +29,7 @@ class SequenceSupernet(nn.Module):
     """
 
     may_explode = True
+    n_groups = 1  # as its convolutional network has it
 
     def __init__(self, space: SequenceSpace, spec: DataSpec) -> None:
         super().__init__()
@@ -40,6 +42,21 @@ class SequenceSupernet(nn.Module):
 
     def forward(self, architectures: list[Architecture], **inputs: Tensor) -> Tensor:
         """Give logits of shape (n_architectures, n_rows, n_outputs)."""
+        return self._joined(architectures, inputs, lambda network: network)
+
+    def estimate(self, architectures: list[Architecture], **inputs: Tensor) -> Tensor:
+        """Give logits sooner, for rewards, by the networks that can."""
+        return self._joined(
+            architectures, inputs, lambda network: getattr(network, "estimate", network)
+        )
+
+    def _joined(
+        self,
+        architectures: list[Architecture],
+        inputs: dict[str, Tensor],
+        how: Callable[[nn.Module], Callable[..., Tensor]],
+    ) -> Tensor:
+        """Let each family's network answer for its own architectures."""
         (given,) = inputs.values()
         outputs: list[Tensor | None] = [None] * len(architectures)
         for name, network in self.networks.items():
@@ -50,7 +67,7 @@ class SequenceSupernet(nn.Module):
                 continue
             own = given if given.ndim == self.n_axes else given[places]
             parts = [self.part(architectures[i]) for i in places]
-            answers = network(**dict.fromkeys(inputs, own), architectures=parts)
+            answers = how(network)(**dict.fromkeys(inputs, own), architectures=parts)
             for i, answer in zip(places, answers, strict=True):
                 outputs[i] = answer
         return torch.stack(outputs)

@@ -143,6 +143,20 @@ class TestRows:
         sizes = {len(k["numeric"]) for training, _, k in passes.seen if not training}
         assert sizes == {REWARD_ROWS}
 
+    def test_the_policy_is_judged_by_estimates_where_there_are_some(
+        self, make_net, problem
+    ):
+        net, seen = make_net(), []
+
+        def estimate(architectures, **inputs):
+            seen.append(len(architectures))
+            return net.module_(architectures=architectures, **inputs)
+
+        net.module.estimate = estimate
+        net.fit(problem.train)
+        assert seen == [net.strategy.samples_per_update] * len(seen)
+        assert len(seen) == 5 * net.strategy.updates_per_epoch
+
     @pytest.mark.parametrize("n_groups", [N_GROUPS, 2])
     def test_a_batch_is_cut_among_architectures_and_every_row_is_used(
         self, make_net, problem, n_groups

@@ -17,6 +17,7 @@ from small_images import (
 from supernets import make_supernet, stand_alone
 
 from sknas import ConvMacroSpace, ConvMicroSpace
+from sknas.modules import BatchNorm
 from sknas.spaces._convolutional import CALIBRATION_ROWS
 from sknas.training import private_random_state
 
@@ -89,6 +90,25 @@ class TestNormalization:
                 norm.momentum = None
         network.train()(images[:CALIBRATION_ROWS])
         assert_same(network.eval()(rows), among_others)
+
+    @torch.no_grad()
+    def test_estimates_are_normalized_by_the_rows_themselves(self, space):
+        shape = SHAPES["grey"]
+        spec = make_spec(shape)
+        supernet = make_supernet(space, spec).train()
+        architectures = draw(space, 3)
+        supernet(make_images(shape, 64), architectures=architectures)
+        rows = make_images(shape, N_ROWS, seed=1)
+        before = supernet.eval()(rows, architectures=architectures)
+        estimates = supernet.estimate(image=rows, architectures=architectures)
+        for own, architecture in zip(estimates, architectures, strict=True):
+            network = stand_alone(space, spec, supernet, architecture)
+            for module in network.modules():  # no dropout
+                module.training = isinstance(module, BatchNorm)
+            assert_same(network(rows), own)
+        assert not torch.allclose(estimates, before, atol=1e-4)
+        assert not any(module.training for module in supernet.modules())
+        assert_same(supernet(rows, architectures=architectures), before)
 
     @torch.no_grad()
     def test_they_follow_the_parameters(self, space):

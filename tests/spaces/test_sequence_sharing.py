@@ -31,6 +31,28 @@ def test_supernet_and_network_agree(kind, name, mode):
         assert_same(network(**inputs), own)
 
 
+@pytest.mark.parametrize("kind", [kind for kind, name in CASES if name == "sequence"])
+@torch.no_grad()
+def test_each_family_estimates_in_its_own_way(kind):
+    space, spec = SPACES["sequence"], SPECS[kind]
+    supernet = make_supernet(space, spec).train()
+    architectures = draw(space, 8)
+    inputs = make_inputs(kind)
+    supernet(**inputs, architectures=architectures)
+    estimates = supernet.eval().estimate(**inputs, architectures=architectures)
+    answers = supernet(**inputs, architectures=architectures)
+    families = {architecture["family"] for architecture in architectures}
+    assert families == set(supernet.networks)
+    for architecture, estimate, answer in zip(
+        architectures, estimates, answers, strict=True
+    ):
+        network = supernet.networks[architecture["family"]]
+        part = space.part(architecture)
+        if hasattr(network, "estimate"):
+            [answer] = network.estimate(**inputs, architectures=[part])
+        assert_same(estimate, answer)
+
+
 @each_case
 def test_rows_of_each_architectures_own(kind, name):
     space, spec = SPACES[name], SPECS[kind]
