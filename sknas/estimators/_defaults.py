@@ -254,6 +254,18 @@ def resolve_ensemble_size(ensemble_size: int | str, kind: str, n_rows: int) -> i
 # architectures that are ranked in the end, by default
 N_CANDIDATES = {"table": 48, "image": 12, "series": 12, "text": 12, "language": 8}
 
+# held-back rows that a step of the strategy is judged by, and those that architectures
+# are ranked by in the end, None for all: convolutional ones answer each by itself, and
+# took half as long for both as their shared training
+REWARD_ROWS = {"table": 128, "image": 64, "series": 64, "text": 64, "language": 16}
+RANKING_ROWS = {
+    "table": None,
+    "image": 256,
+    "series": 256,
+    "text": 256,
+    "language": None,
+}
+
 # epochs without improvement, by default: small held-back parts are noisy
 DEFAULT_PATIENCE = {"table": 8, "image": 8, "series": 16, "text": 16, "language": 3}
 

@@ -17,8 +17,15 @@ from torch import nn
 
 from sknas.architecture import Architecture
 from sknas.estimators._checkpoint import Checkpoint
+from sknas.estimators._defaults import RANKING_ROWS, REWARD_ROWS
 from sknas.notices import warn_caller
-from sknas.search import REWARD_ROWS, Problem, SearchResult, SearchStrategy, search
+from sknas.search import (
+    Problem,
+    ScorerReward,
+    SearchResult,
+    SearchStrategy,
+    search,
+)
 from sknas.spaces import DataSpec, SearchSpace, check_network
 from sknas.training import (
     Progress,
@@ -44,9 +51,6 @@ SEARCH_TIMES = 2
 class HeldBackData(Protocol):
     """The data of a fit, of which each network holds back another part."""
 
-    reward_rows: int
-    """Held-back rows that a step of the strategy is judged by."""
-
     def split(self, i: int) -> tuple[TensorTable, TensorTable]:
         """Give the rows to train on and to judge by, for the i-th network."""
 
@@ -70,9 +74,6 @@ class FitData:
 
     table: TensorTable
     shares: list[np.ndarray]
-
-    reward_rows = REWARD_ROWS
-    """Held-back rows that a step of the strategy is judged by."""
 
     def split(self, i: int) -> tuple[TensorTable, TensorTable]:
         """Give the rows to train on and to judge by, for the i-th network."""
@@ -173,6 +174,7 @@ class FitRun:
         """Search, with the first part held back."""
         self.checkpoint.begin()
         train, valid = self.data.split(0)
+        is_scorer = isinstance(reward, ScorerReward)  # may need rows of each class
         run = partial(
             search,
             Problem(
@@ -182,7 +184,8 @@ class FitRun:
                 valid,
                 reward,
                 self.recipe,
-                self.data.reward_rows,
+                REWARD_ROWS[self.spec.kind],
+                None if is_scorer else RANKING_ROWS[self.spec.kind],
             ),
             strategy,
             search_epochs=search_epochs,

@@ -47,9 +47,6 @@ class StreamData:
     n_steps: int
     device: str
 
-    reward_rows = 16
-    """Held-back rows that a step of the strategy is judged by."""
-
     def split(self, i: int) -> tuple[TensorTable, TensorTable]:
         """Give the rows to train on and to judge by, for the i-th network."""
         parts = np.array_split(self.ids, self.n_parts)

@@ -3,7 +3,6 @@
 from sknas.search._enas import ENAS
 from sknas.search._engine import SearchResult, search
 from sknas.search._halving import Problem
-from sknas.search._net import REWARD_ROWS
 from sknas.search._random import RandomSearch
 from sknas.search._reward import (
     ClassifierReward,
@@ -18,7 +17,6 @@ STRATEGIES: dict[str, type[SearchStrategy]] = {"enas": ENAS, "random": RandomSea
 
 __all__ = [
     "ENAS",
-    "REWARD_ROWS",
     "STRATEGIES",
     "ClassifierReward",
     "InversePerplexity",

@@ -245,6 +245,7 @@ def _train_shared(
         dataset_valid=problem.valid,
         random_state=random_state,
         reward_rows=problem.reward_rows,
+        ranking_rows=problem.ranking_rows,
         n_outputs=problem.n_outputs,
         lr=recipe.lr,
         max_epochs=search_epochs,

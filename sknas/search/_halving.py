@@ -86,6 +86,10 @@ class Problem:
 
     reward_rows : int, default=128
         Held-back rows that a step of the strategy is judged by.
+
+    ranking_rows : int or None, default=None
+        Held-back rows, at most, that architectures are ranked by with the shared
+        parameters; None: all.
     """
 
     space: SearchSpace
@@ -95,6 +99,7 @@ class Problem:
     reward: Callable
     recipe: Recipe
     reward_rows: int = REWARD_ROWS
+    ranking_rows: int | None = None
 
     @property
     def n_outputs(self) -> int | None:

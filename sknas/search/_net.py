@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from functools import partial
@@ -63,6 +64,9 @@ class SearchNet(InMemoryNet):
     reward_rows : int, default=128
         Held-back rows that a step of the strategy is judged by.
 
+    ranking_rows : int or None, default=None
+        Held-back rows, at most, that :meth:`score` takes; None: all.
+
     n_outputs : int or None, default=None
         Number of outputs that the supernet must give for each row; None: any.
 
@@ -81,6 +85,7 @@ class SearchNet(InMemoryNet):
         dataset_valid: TensorTable,
         random_state: np.random.RandomState,
         reward_rows: int = REWARD_ROWS,
+        ranking_rows: int | None = None,
         n_outputs: int | None = None,
         **kwargs,
     ) -> None:
@@ -91,6 +96,7 @@ class SearchNet(InMemoryNet):
         self.dataset_valid = dataset_valid
         self.random_state = random_state
         self.reward_rows = reward_rows
+        self.ranking_rows = ranking_rows
         self.n_outputs = n_outputs
 
     def initialize_module(self):
@@ -219,7 +225,7 @@ class SearchNet(InMemoryNet):
     def score(
         self, architectures: list[Architecture], deadline: float | None = None
     ) -> np.ndarray:
-        """Give the rewards of architectures on the whole held-back part.
+        """Give the rewards of architectures on the held-back part.
 
         Parameters
         ----------
@@ -236,7 +242,10 @@ class SearchNet(InMemoryNet):
             ones if time was short.
         """
         self._set_training(False)
-        inputs, (target, weight) = self.dataset_valid[:]
+        n_rows = len(self.dataset_valid)
+        # every second, third, ... one, since rows may be in an order
+        step = math.ceil(n_rows / (self.ranking_rows or n_rows))
+        inputs, (target, weight) = self.dataset_valid[::step]
         rewards = []
         for first in range(0, len(architectures), N_GROUPS):
             group = architectures[first : first + N_GROUPS]

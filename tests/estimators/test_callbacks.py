@@ -345,7 +345,7 @@ def test_callbacks_with_reused_architectures_and_warm_start(tiny):
 
 def test_a_progress_bar_goes_to_the_error_stream_only(quick, capfd):
     # as many epochs as candidates are trained for
-    NASClassifier(**quick | {"max_epochs": 20}, verbose=1).fit(X, y)
+    NASClassifier(**quick | {"max_epochs": 34}, verbose=1).fit(X, y)
     out, err = capfd.readouterr()
     assert out == ""
     for phase in ("search", "candidates", "training"):

@@ -128,7 +128,7 @@ class TestRounds:
         candidates = run(problem, make_candidates(problem, 12), n_best)
         assert len([c for c in candidates if c.scores]) == n_trained
 
-    @pytest.mark.parametrize(("max_epochs", "n_epochs"), [(2, 0), (16, 0), (17, 1)])
+    @pytest.mark.parametrize(("max_epochs", "n_epochs"), [(2, 0), (33, 0), (34, 1)])
     def test_a_round_is_a_share_of_the_epochs_or_none(
         self, problem, max_epochs, n_epochs
     ):

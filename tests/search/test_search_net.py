@@ -311,6 +311,16 @@ class TestScore:
         expected = NegativeLoss(CrossEntropy())(logits, valid.target, valid.weight)
         np.testing.assert_allclose(scores, expected, rtol=1e-5)
 
+    def test_it_may_be_over_rows_from_everywhere(self, make_net, problem):
+        valid = make_table(97, seed=3)
+        net = make_net(valid=valid, ranking_rows=40).fit(problem.train)
+        architectures = net.decisions.sample(5, np.random.RandomState(0))
+        scores = net.score(architectures)
+        net.ranking_rows, net.dataset_valid = 33, valid.subset(torch.arange(0, 97, 3))
+        np.testing.assert_array_equal(net.score(architectures), scores)
+        net.dataset_valid = valid
+        np.testing.assert_array_equal(net.score(architectures), scores)
+
     def test_it_is_that_of_the_stand_alone_networks(self, make_net, problem):
         net = make_net().fit(problem.train)
         architectures = net.decisions.sample(5, np.random.RandomState(0))
