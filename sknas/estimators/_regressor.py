@@ -75,9 +75,10 @@ class NASRegressor(RegressorMixin, BaseNAS):
         ones, down to 4.
 
     n_candidates : int or "auto", default="auto"
-        How many architectures are ranked on held-back rows in the end (but for tables
-        or with `scoring`, on 256 at most): the space's default one, and what the
-        strategy proposes. "auto" is 48, and 12 for images, series and texts.
+        How many architectures are ranked in the end: the space's default one, and what
+        the strategy proposes. They are ranked on all held-back rows, but those for
+        images, series and texts on up to 256, where `scoring` is None. "auto" is 48,
+        and 12 for images, series and texts.
 
     ensemble_size : int or "auto", default="auto"
         How many networks are trained and averaged. "auto" is 4, but 2 of images of

@@ -42,7 +42,7 @@ class Candidate:
         The architecture.
 
     shared_score : float
-        Its reward with the shared parameters, on the whole held-back part.
+        Its reward with the shared parameters, on the held-back part.
 
     n_parameters : int
         Parameters of its stand-alone network.
