@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 
 from joblib import effective_n_jobs
 from joblib.parallel import get_active_backend
@@ -15,7 +17,9 @@ from sknas.training._train import TrainedNetwork
 START_SECONDS = 10.0  # that processes may take to start, and to import torch
 
 
-def n_workers(n_jobs: int | None, progress: Progress) -> int:
+def n_workers(
+    n_jobs: int | None, progress: Progress, deadline: float | None = None
+) -> int:
     """Give the number of trainings that can run at the same time.
 
     Threads cannot: torch's default generator, which trainings draw from, belongs to
@@ -23,9 +27,23 @@ def n_workers(n_jobs: int | None, progress: Progress) -> int:
     """
     backend, _ = get_active_backend()
     shares_memory = getattr(backend, "supports_sharedmem", False)
-    if shares_memory or progress.time_left() < START_SECONDS:
+    seconds = progress.time_left()
+    if deadline is not None:
+        seconds = min(seconds, deadline - time.monotonic())
+    if shares_memory or seconds < START_SECONDS:
         return 1
     return effective_n_jobs(n_jobs)
+
+
+@contextmanager
+def _closing(results: Generator) -> Iterator[None]:
+    """Give up, in the end, what has not been run; joblib would warn of that."""
+    try:
+        yield
+    finally:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            results.close()
 
 
 def run_tasks(
@@ -59,22 +77,23 @@ def run_tasks(
     trained : TrainedNetwork
         Their results, in the order of the tasks, as far as they were run.
     """
-    if n_workers(n_jobs, progress) > 1:
+    if n_workers(n_jobs, progress, deadline) > 1:
         parallel = Parallel(n_jobs=n_jobs, return_as="generator")
         results = parallel(delayed(task)() for task in tasks)
     else:
         results = (task() for task in tasks)
-    while True:
-        try:
-            with interruptible():
-                trained = next(results, None)
-        except KeyboardInterrupt:
-            progress.stopped = True
-            return
-        if trained is None:
-            return
-        progress.stopped |= trained.interrupted
-        yield trained
-        is_late = deadline is not None and time.monotonic() > deadline
-        if progress.step(fitted) or progress.stopped or is_late:
-            return
+    with _closing(results):
+        while True:
+            try:
+                with interruptible():
+                    trained = next(results, None)
+            except KeyboardInterrupt:
+                progress.stopped = True
+                return
+            if trained is None:
+                return
+            progress.stopped |= trained.interrupted
+            yield trained
+            is_late = deadline is not None and time.monotonic() > deadline
+            if progress.step(fitted) or progress.stopped or is_late:
+                return

@@ -25,7 +25,8 @@ from sknas.training import (
 )
 
 
-def process():
+def process(seconds=0.0):
+    time.sleep(seconds)
     return TrainedNetwork({}, n_epochs=os.getpid())
 
 
@@ -71,6 +72,24 @@ class TestRunTasks:
         results = run_tasks([process] * 2, 2, progress, dict)
         others = [r for r in results if r.n_epochs != os.getpid()]
         assert len(others) == n_others
+
+    @pytest.mark.parametrize(("seconds", "n_others"), [(1000, 2), (5, 0)])
+    def test_nor_where_it_might_not_be_ready_before_the_deadline(
+        self, seconds, n_others
+    ):
+        deadline = time.monotonic() + seconds
+        results = run_tasks([process] * 2, 2, Progress(), dict, deadline)
+        others = [r for r in results if r.n_epochs != os.getpid()]
+        assert len(others) == n_others
+
+    def test_those_that_are_given_up_are_not_warned_of(self, recwarn):
+        class Listener:
+            def step(self, fitted):
+                return True
+
+        progress, tasks = Progress(None, [Listener()]), [partial(process, 0.5)] * 6
+        assert len(list(run_tasks(tasks, 2, progress, dict))) == 1
+        assert [str(warning.message) for warning in recwarn] == []
 
     def test_threads_do_not_wait_for_the_fit_that_started_them(self, monkeypatch):
         # joblib takes threads within the processes of a parallel grid search, and a
