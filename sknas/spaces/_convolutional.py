@@ -97,13 +97,12 @@ class ConvNetwork(nn.Module):
         return torch.stack(outputs)
 
     def estimate(self, architectures: list[Architecture], **inputs: Tensor) -> Tensor:
-        """Give logits as the shared network does, sooner, for rewards.
+        """Give logits as the shared network does, sooner, for rewards by the same rows.
 
         They are normalized by the statistics of the rows themselves, as those of cells
         are in the paper's code, and need no calibration.
         """
         (rows,) = inputs.values()
-        self._calibrated = None
         return torch.stack([self._normalized(rows, one) for one in architectures])
 
     def _answer(self, inputs: Tensor, architecture: Architecture) -> Tensor:
@@ -183,6 +182,7 @@ class ConvNetwork(nn.Module):
     @torch.no_grad()
     def _normalized(self, inputs: Tensor, architecture: Architecture) -> Tensor:
         """Answer rows by their own normalization statistics, which are kept."""
+        self._calibrated = None
         norms = [m for m in self.modules() if isinstance(m, BatchNorm)]
         momentum = norms[0].momentum
         trained = [module for module in self.modules() if module.training]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import torch
@@ -42,24 +42,26 @@ class SequenceSupernet(nn.Module):
 
     def forward(self, architectures: list[Architecture], **inputs: Tensor) -> Tensor:
         """Give logits of shape (n_architectures, n_rows, n_outputs)."""
-        return self._joined(architectures, inputs, lambda network: network)
+        return self._joined(self.networks, architectures, inputs)
 
     def estimate(self, architectures: list[Architecture], **inputs: Tensor) -> Tensor:
         """Give logits sooner, for rewards, by the networks that can."""
-        return self._joined(
-            architectures, inputs, lambda network: getattr(network, "estimate", network)
-        )
+        answers = {
+            name: getattr(network, "estimate", network)
+            for name, network in self.networks.items()
+        }
+        return self._joined(answers, architectures, inputs)
 
     def _joined(
         self,
+        answers: Mapping[str, Callable[..., Tensor]],
         architectures: list[Architecture],
         inputs: dict[str, Tensor],
-        how: Callable[[nn.Module], Callable[..., Tensor]],
     ) -> Tensor:
         """Let each family's network answer for its own architectures."""
         (given,) = inputs.values()
         outputs: list[Tensor | None] = [None] * len(architectures)
-        for name, network in self.networks.items():
+        for name, answer in answers.items():
             places = [
                 i for i, a in enumerate(architectures) if self.part(a).space == name
             ]
@@ -67,9 +69,9 @@ class SequenceSupernet(nn.Module):
                 continue
             own = given if given.ndim == self.n_axes else given[places]
             parts = [self.part(architectures[i]) for i in places]
-            answers = how(network)(**dict.fromkeys(inputs, own), architectures=parts)
-            for i, answer in zip(places, answers, strict=True):
-                outputs[i] = answer
+            logits = answer(**dict.fromkeys(inputs, own), architectures=parts)
+            for i, of_one in zip(places, logits, strict=True):
+                outputs[i] = of_one
         return torch.stack(outputs)
 
     def pop_figures(self) -> dict[str, float]:

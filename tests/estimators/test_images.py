@@ -1,6 +1,7 @@
 """The estimators on images and signals."""
 
 import pickle
+from collections import Counter
 
 import joblib
 import numpy as np
@@ -22,6 +23,7 @@ from sknas import (
     NASClassifier,
     NASRegressor,
 )
+from sknas.search import NegativeLoss
 from sknas.spaces._convolutional import TRAINING_PRECISIONS
 
 MACRO = ConvMacroSpace(n_layers=3, n_filters=4)
@@ -113,6 +115,32 @@ class TestFit:
         X, _, y, _ = few
         model = NASClassifier(**(quick | {"search_space": space, "max_epochs": 1}))
         assert model.fit(X[:50], y[:50]).architecture_.space == space
+
+    @pytest.mark.parametrize(("scored", "largest"), [(False, 180), (True, 360)])
+    def test_the_search_asks_of_few_held_back_images_unless_a_scorer_does(
+        self, quick, monkeypatch, scored, largest
+    ):
+        sizes = Counter()
+
+        class Counting(NegativeLoss):
+            def __call__(self, outputs, target, weight):
+                sizes[len(target)] += 1
+                return super().__call__(outputs, target, weight)
+
+        def scorer(estimator, X, y):
+            sizes[len(y)] += 1
+            return estimator.predict_proba(X)[:, 0].mean()
+
+        monkeypatch.setattr("sknas.estimators._base.NegativeLoss", Counting)
+        images, y = load_digits(return_X_y=True)  # 360 are held back
+        given = {"image_shape": (1, 8, 8), "max_epochs": 1, "search_epochs": 3}
+        given["scoring"] = scorer if scored else None
+        model = NASClassifier(**quick | given).fit(images, y)
+        assert 64 in sizes
+        assert max(sizes) == largest
+        # a scorer is tried out first, and asked of one architecture after the other
+        n_times = 1 + len(model.search_results_["rank"]) if scored else 1
+        assert sizes[largest] == n_times
 
     def test_a_regressor_reads_them_too(self, quick, images):
         X, X_test, _, _ = images
