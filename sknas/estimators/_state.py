@@ -20,6 +20,7 @@ from sknas.notices import warn_caller
 from sknas.search import STRATEGIES
 from sknas.spaces import SPACES
 from sknas.training import (
+    OPTIMIZERS,
     BatchIterator,
     TrainingNet,
     can_compute,
@@ -103,6 +104,7 @@ def build_net(estimator) -> TrainingNet:
     net = TrainingNet(
         estimator.networks_[estimator._best],
         criterion,
+        optimizer=OPTIMIZERS["adamw"],  # for those who train it on
         lr=estimator.lr,
         iterator_train=BatchIterator,
         iterator_valid=BatchIterator,

@@ -11,7 +11,7 @@ from sknas.decisions import Decisions
 from sknas.rules import check_rules, is_count, is_flag, is_number, is_positive, is_rate
 from sknas.search._controller import Controller
 from sknas.search._strategy import SearchStrategy
-from sknas.training import private_random_state
+from sknas.training import OPTIMIZERS, private_random_state
 
 POLICY_SAMPLES = 256  # that the options' probabilities are averaged over
 ABOVE_ZERO = "a number above 0", is_positive
@@ -140,7 +140,7 @@ class ENAS(SearchStrategy):
                 float(self.temperature),
                 float(self.tanh_constant),
             )
-        self.optimizer_ = torch.optim.Adam(
+        self.optimizer_ = OPTIMIZERS["adam"](
             self.controller_.parameters(), lr=self.controller_lr
         )
         self.baseline_ = None

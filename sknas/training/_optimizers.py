@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from functools import reduce
 
 import torch
@@ -26,7 +27,25 @@ MATRICES = {
 }
 
 
-class Muon(torch.optim.AdamW):
+def _without_compiler(optimizer: type[torch.optim.Optimizer]) -> type:
+    """Make an optimizer's class that does not load PyTorch's compiler.
+
+    A process's first step with one of PyTorch's own does, for the sake of users who
+    compile it: that takes one or two seconds, and some 100 MB.
+    """
+    names = "add_param_group", "zero_grad", "state_dict", "load_state_dict"
+    methods = {name: inspect.unwrap(getattr(optimizer, name)) for name in names}
+    methods["step"] = torch.no_grad()(inspect.unwrap(optimizer.step))
+    own = {"__module__": __name__, "__doc__": optimizer.__doc__}
+    return type(optimizer.__name__, (optimizer,), own | methods)
+
+
+Adam = _without_compiler(torch.optim.Adam)
+AdamW = _without_compiler(torch.optim.AdamW)
+SGD = _without_compiler(torch.optim.SGD)
+
+
+class Muon(AdamW):
     """Muon for the groups that say that they are matrices, AdamW for all others.
 
     A step of Muon (Jordan et al., 2024) is the momentum with all its singular values
@@ -148,12 +167,7 @@ def _iterated(x: Tensor) -> Tensor:
     return reduce(torch.matmul, factors) @ x
 
 
-OPTIMIZERS = {
-    "adam": torch.optim.Adam,
-    "adamw": torch.optim.AdamW,
-    "muon": Muon,
-    "sgd": torch.optim.SGD,
-}
+OPTIMIZERS = {"adam": Adam, "adamw": AdamW, "muon": Muon, "sgd": SGD}
 
 
 def optimizer_arguments(optimizer: str, weight_decay: float) -> dict[str, object]:

@@ -1,5 +1,7 @@
 import copy
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -218,3 +220,49 @@ def test_filters_get_a_direction_in_each_step_and_linear_layers_in_every_third()
 
     assert n_directions(Layered) == 2
     assert n_directions(Convolutional) == 6
+
+
+@pytest.mark.parametrize(
+    ("name", "theirs"),
+    [
+        ("adam", torch.optim.Adam),
+        ("adamw", torch.optim.AdamW),
+        ("sgd", torch.optim.SGD),
+    ],
+)
+def test_steps_are_those_of_pytorch(name, theirs):
+    options = {"lr": 0.1, "weight_decay": 0.1}
+    weight = torch.randn(4, 3)
+    parameters = [nn.Parameter(weight.clone()) for _ in range(2)]
+    ours = OPTIMIZERS[name]([parameters[0]], **options)
+    theirs = theirs([parameters[1]], **options)
+    for _ in range(3):
+        for parameter, optimizer in zip(parameters, (ours, theirs), strict=True):
+            optimizer.zero_grad()
+            (parameter**2).sum().backward()
+            optimizer.step()
+    assert (parameters[0] != weight).all()
+    assert torch.equal(*parameters)
+    state = copy.deepcopy(ours.state_dict())
+    ours.load_state_dict(state)
+    assert state["param_groups"] == theirs.state_dict()["param_groups"]
+
+
+WITHOUT_COMPILER = """
+import pickle
+import sys
+import numpy as np
+from sknas import NASClassifier
+from sknas.training import OPTIMIZERS
+
+X = np.random.RandomState(0).randn(40, 2)
+for optimizer in OPTIMIZERS:
+    model = NASClassifier(optimizer=optimizer, search_epochs=1, max_epochs=1)
+    pickle.loads(pickle.dumps(model.fit(X, X[:, 0] > 0))).predict(X)
+assert "torch._dynamo" not in sys.modules
+"""
+
+
+def test_no_fit_waits_for_the_compiler_of_pytorch():
+    # in another process, since other tests may have loaded it here
+    subprocess.run([sys.executable, "-c", WITHOUT_COMPILER], check=True, timeout=120)
