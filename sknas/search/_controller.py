@@ -131,12 +131,15 @@ class Controller(nn.Module):
             Option numbers, -1 where a decision is inactive.
         """
         row = torch.zeros(n, dtype=torch.int64)
-        state = None
+        weights = list(self.lstm.parameters())
+        hidden, cell = torch.zeros(2, n, self.lstm.hidden_size)
         outputs: list[Tensor] = []
         chosen: list[Tensor] = []
         for i, condition in enumerate(self.conditions):
-            output, state = self.lstm(self.embedding(row).unsqueeze(0), state)
-            outputs.append(output[0])
+            # what the LSTM does in a step, which is quicker so if there is but one
+            state = hidden, cell
+            hidden, cell = torch.lstm_cell(self.embedding(row), state, *weights)
+            outputs.append(hidden)
             probability = self._log_policy(i, outputs).exp()
             index = torch.multinomial(probability, 1, generator=generator)[:, 0]
             if condition is not None:

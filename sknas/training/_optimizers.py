@@ -88,7 +88,8 @@ class Muon(AdamW):
         groups = self.param_groups
         self.param_groups = [group for group in groups if not group["is_matrix"]]
         try:
-            loss = super().step(closure)
+            # not by `super`, whose hooks would be called twice: these are in the class
+            loss = inspect.unwrap(AdamW.step)(self, closure)
         finally:
             self.param_groups = groups
         for group in groups:
@@ -105,7 +106,8 @@ class Muon(AdamW):
                 state["momentum"] = torch.zeros_like(matrix.grad)
                 state["step"] = torch.tensor(0.0)  # as AdamW keeps it, and expects it
             momentum = state["momentum"].lerp_(matrix.grad, 1 - MOMENTUM)
-            if state["step"] % group["steps_per_direction"] == 0:
+            # as a number, which is quicker to count with
+            if int(state["step"]) % group["steps_per_direction"] == 0:
                 turning[matrix] = matrix.grad.lerp(momentum, MOMENTUM).flatten(1)
             state["step"] += 1
         directions = orthogonalized(list(turning.values()))
@@ -113,7 +115,7 @@ class Muon(AdamW):
             self.state[matrix]["direction"] = direction.view_as(matrix)
         for matrix in matrices:
             matrix.mul_(1 - group["lr"] * group["weight_decay"])
-            longest = max(len(matrix), matrix[0].numel())
+            longest = max(len(matrix), matrix.numel() // len(matrix))
             step_size = group["lr"] * STEP_SIZE * longest**0.5
             matrix.add_(self.state[matrix]["direction"], alpha=-step_size)
 

@@ -137,6 +137,19 @@ def test_a_direction_may_serve_three_steps_and_momentum_outlasts_a_gradient():
     )
 
 
+def test_who_asked_to_hear_of_steps_hears_of_each_once():
+    OPTIMIZERS["adamw"]([nn.Parameter(torch.ones(1))])  # has PyTorch add its hooks
+    matrix, bias = nn.Parameter(torch.eye(3)), nn.Parameter(torch.ones(3))
+    group = {"params": [matrix], "is_matrix": True, "steps_per_direction": 1}
+    optimizer = OPTIMIZERS["muon"]([group, {"params": [bias]}], lr=0.1)
+    heard = []
+    optimizer.register_step_post_hook(lambda *_: heard.append(1))
+    for parameter in (matrix, bias):
+        parameter.grad = torch.ones_like(parameter)
+    optimizer.step()
+    assert len(heard) == 1
+
+
 def test_a_state_that_was_saved_goes_on():
     gradients = torch.randn(5, 8, 8)
 
