@@ -72,7 +72,8 @@ class NASClassifier(ClassifierMixin, BaseNAS):
 
     ensemble_size : int or "auto", default="auto"
         How many networks are trained and averaged. "auto" is 4, but 2 of images of
-        which 2,000 or more are not held back: each had better be trained for longer.
+        which 2,000 or more are not held back: each had better be trained for longer;
+        and of tables of which 50,000 rows or more are not: two are about as good there.
         The first, the third and so on have the best architectures; each other one has
         the space's default architecture, since a held-back part is too small to be
         relied on alone. With 1 the result is one plain network, of the best

@@ -26,6 +26,7 @@ from sknas.training import Augmentation, can_compute
 
 MOST_ROUNDS = 8  # through distinct rows, in an epoch
 LEAST_GPU_ROWS = 20_000  # of a table, where device is "auto"
+MANY_ROWS = 50_000  # of a table, from where on trainings are shorter and fewer
 
 # what search_space="auto" stands for, by the kind of the data
 AUTOMATIC_SPACES = {
@@ -212,10 +213,11 @@ PLACES = {"series": 256, "text": 256}
 # these come to no more steps; easy ones, such as digits, would not gain by them
 MOST_TIMES, MOST_STEPS = 4, 2_000
 
-# networks to train and average, by default: fewer of many images, since long trainings
-# of two gain more than short ones of four
+# networks to train and average, by default: fewer from so many rows on, since of images
+# long trainings of two gain more than short ones of four, and on large tables, where
+# each sees so much, two are about as good as four
 DEFAULT_ENSEMBLE_SIZES = {"table": 4, "image": 4, "series": 4, "text": 4, "language": 1}
-MANY_IMAGES, SMALL_ENSEMBLE_SIZE = 2_000, 2
+MANY_FOR_NETWORKS, SMALL_ENSEMBLE_SIZE = {"table": MANY_ROWS, "image": 2_000}, 2
 
 
 def resolve_epochs(
@@ -246,7 +248,7 @@ def resolve_ensemble_size(ensemble_size: int | str, kind: str, n_rows: int) -> i
     """Give the number of networks."""
     if ensemble_size != "auto":
         return int(ensemble_size)
-    if kind == "image" and n_rows >= MANY_IMAGES:
+    if n_rows >= MANY_FOR_NETWORKS.get(kind, math.inf):
         return SMALL_ENSEMBLE_SIZE
     return DEFAULT_ENSEMBLE_SIZES[kind]
 
@@ -277,7 +279,7 @@ DEFAULT_PATIENCE = {"table": 8, "image": 8, "series": 16, "text": 16, "language"
 # splits of images, by 0.001 to 0.032 on five of series. Texts were not tried
 DEFAULT_COOLDOWNS = {"table": 0.5, "image": 0.3, "series": 0.3}
 # of tables of many rows, whose few epochs bring the learning rate down by themselves
-MANY_ROWS, SHORT_COOLDOWN = 50_000, 0.2
+SHORT_COOLDOWN = 0.2
 
 
 def resolve_cooldown(kind: str, n_rows: int) -> float:

@@ -138,6 +138,16 @@ def test_of_many_images_fewer_networks_are_trained(n_images, n_networks):
     assert len(model.networks_) == n_networks
 
 
+@pytest.mark.parametrize(("n_rows", "n_networks"), [(60_000, 4), (64_000, 2)])
+def test_of_large_tables_fewer_networks_are_trained(n_rows, n_networks):
+    X = np.random.RandomState(0).normal(size=(n_rows, 2))
+    space = TabularSpace(("none",), depths=(1,), widths=(2,), n_heads=1)
+    model = NASClassifier(
+        space, architecture=space.default_architecture(), max_epochs=1, random_state=0
+    ).fit(X, X[:, 0] > 0)
+    assert len(model.networks_) == n_networks
+
+
 def test_cosines_restart_where_they_would_in_longer_trainings():
     class Rates(Callback):
         found = ()
