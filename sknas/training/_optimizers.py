@@ -31,7 +31,7 @@ def _without_compiler(optimizer: type[torch.optim.Optimizer]) -> type:
     """Make an optimizer's class that does not load PyTorch's compiler.
 
     A process's first step with one of PyTorch's own does, for the sake of users who
-    compile it: that takes one or two seconds, and some 100 MB.
+    compile it: that takes one or two seconds, and some 60 MB.
     """
     names = "add_param_group", "zero_grad", "state_dict", "load_state_dict"
     methods = {name: inspect.unwrap(getattr(optimizer, name)) for name in names}
