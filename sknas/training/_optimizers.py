@@ -36,8 +36,9 @@ def _without_compiler(optimizer: type[torch.optim.Optimizer]) -> type:
     names = "add_param_group", "zero_grad", "state_dict", "load_state_dict"
     methods = {name: inspect.unwrap(getattr(optimizer, name)) for name in names}
     methods["step"] = torch.no_grad()(inspect.unwrap(optimizer.step))
-    own = {"__module__": __name__, "__doc__": optimizer.__doc__}
-    return type(optimizer.__name__, (optimizer,), own | methods)
+    name = optimizer.__name__
+    doc = f"``torch.optim.{name}``, but that it does not load PyTorch's compiler."
+    return type(name, (optimizer,), {"__module__": __name__, "__doc__": doc} | methods)
 
 
 Adam = _without_compiler(torch.optim.Adam)
