@@ -217,7 +217,7 @@ MOST_TIMES, MOST_STEPS = 4, 2_000
 # long trainings of two gain more than short ones of four, and on large tables, where
 # each sees so much, two are about as good as four
 DEFAULT_ENSEMBLE_SIZES = {"table": 4, "image": 4, "series": 4, "text": 4, "language": 1}
-MANY_FOR_NETWORKS, SMALL_ENSEMBLE_SIZE = {"table": MANY_ROWS, "image": 2_000}, 2
+FEWER_NETWORKS_FROM, SMALL_ENSEMBLE_SIZE = {"table": MANY_ROWS, "image": 2_000}, 2
 
 
 def resolve_epochs(
@@ -248,7 +248,7 @@ def resolve_ensemble_size(ensemble_size: int | str, kind: str, n_rows: int) -> i
     """Give the number of networks."""
     if ensemble_size != "auto":
         return int(ensemble_size)
-    if n_rows >= MANY_FOR_NETWORKS.get(kind, math.inf):
+    if n_rows >= FEWER_NETWORKS_FROM.get(kind, math.inf):
         return SMALL_ENSEMBLE_SIZE
     return DEFAULT_ENSEMBLE_SIZES[kind]
 

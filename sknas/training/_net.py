@@ -101,21 +101,19 @@ class InMemoryNet(NeuralNet):
         skorch asks for it after each step, which stops the GPU's queue; here all are
         fetched at the end.
         """
-        if iterator is None:
+        if iterator is None or self._waits_for_losses():
+            super().run_single_epoch(iterator, training, prefix, step_fn, **kwargs)
             return
-        waits, losses = self._waits_for_losses(), []
+        losses = []
         for batch in iterator:
             self.notify("on_batch_begin", batch=batch, training=training)
             step = step_fn(batch, **kwargs)
             losses.append(step["loss"].detach())
-            if waits:
-                self.history.record_batch(f"{prefix}_loss", losses[-1].item())
             self.history.record_batch(f"{prefix}_batch_size", len(batch[1][0]))
             self.notify("on_batch_end", batch=batch, training=training, **step)
-        if not waits:
-            rows = self.history[-1]["batches"][-len(losses) :]
-            for row, loss in zip(rows, torch.stack(losses).tolist(), strict=True):
-                row[f"{prefix}_loss"] = loss
+        rows = self.history[-1]["batches"][-len(losses) :]
+        for row, loss in zip(rows, torch.stack(losses).tolist(), strict=True):
+            row[f"{prefix}_loss"] = loss
         self.history.record(f"{prefix}_batch_count", len(losses))
 
     def _waits_for_losses(self) -> bool:

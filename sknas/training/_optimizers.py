@@ -33,8 +33,8 @@ def _without_compiler(optimizer: type[torch.optim.Optimizer]) -> type:
     A process's first step with one of PyTorch's own does, for the sake of users who
     compile it: that takes one or two seconds, and some 60 MB.
     """
-    names = "add_param_group", "zero_grad", "state_dict", "load_state_dict"
-    methods = {name: inspect.unwrap(getattr(optimizer, name)) for name in names}
+    wrapped = "add_param_group", "zero_grad", "state_dict", "load_state_dict"
+    methods = {key: inspect.unwrap(getattr(optimizer, key)) for key in wrapped}
     methods["step"] = torch.no_grad()(inspect.unwrap(optimizer.step))
     name = optimizer.__name__
     doc = f"``torch.optim.{name}``, but that it does not load PyTorch's compiler."
@@ -83,14 +83,16 @@ class Muon(AdamW):
         for group in self.param_groups:
             group.setdefault("is_matrix", False)
 
+    # not by `super` in a step, where PyTorch would call this optimizer's hooks again
+    _step_others = inspect.unwrap(AdamW.step)
+
     @torch.no_grad()
     def step(self, closure=None):
         """Take a step; see :meth:`torch.optim.Optimizer.step`."""
         groups = self.param_groups
         self.param_groups = [group for group in groups if not group["is_matrix"]]
         try:
-            # not by `super`, whose hooks would be called twice: these are in the class
-            loss = inspect.unwrap(AdamW.step)(self, closure)
+            loss = self._step_others(closure)
         finally:
             self.param_groups = groups
         for group in groups:
