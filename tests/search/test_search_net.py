@@ -317,7 +317,8 @@ class TestScore:
         architectures = net.decisions.sample(5, np.random.RandomState(0))
         scores = net.score(architectures)
         net.ranking_rows, net.dataset_valid = 33, valid.subset(torch.arange(0, 97, 3))
-        np.testing.assert_array_equal(net.score(architectures), scores)
+        # rows that lie otherwise in memory may be rounded otherwise
+        np.testing.assert_allclose(net.score(architectures), scores, rtol=1e-5)
         net.dataset_valid = valid
         np.testing.assert_array_equal(net.score(architectures), scores)
 
