@@ -265,7 +265,7 @@ class FitRun:
             trained = [TrainedNetwork(shared) for shared in found.weights]
         architectures, trained = _without_diverged(architectures, trained)
         _warn_of_rolled_back(found, trained)
-        if self.progress.time_left() <= 0:
+        if self.progress.time_left() <= 0 and not weights:
             _warn_of_no_training(found, trained)
         scores = [-np.inf if np.isnan(t.score) else t.score for t in trained]
         best = int(np.argmax(scores))

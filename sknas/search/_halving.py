@@ -175,6 +175,8 @@ def halve(
         ]
         results = run_tasks(tasks, n_jobs, progress, fitted_so_far, deadline)
         for trained, candidate in zip(results, candidates[:size], strict=False):
+            if not trained.n_epochs:  # its shared weights have learnt more
+                continue
             candidate.trained = trained
             candidate.n_epochs += trained.n_epochs
             candidate.seconds += trained.seconds

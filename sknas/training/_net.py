@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
 
 import torch
 from skorch import NeuralNet
@@ -204,9 +205,16 @@ class InMemoryNet(NeuralNet):
 class TrainingNet(InMemoryNet):
     """Trains one stand-alone network, judging it on a held-back part if it has one.
 
+    An epoch ends when `time_is_up_`.
     The held-back rows' weights must have a mean of one. Beside "valid_loss" its history
     has the standard error of that mean, as "valid_loss_error".
     """
+
+    time_is_up_ = False
+    """Whether the epoch is to end now: a callback sets it."""
+
+    is_cut_ = False
+    """Whether the last epoch did so before it was through."""
 
     _moments: Tensor | None = None
     _recorded: RecordedStep | None = None
@@ -228,6 +236,19 @@ class TrainingNet(InMemoryNet):
         """Give back the memory that a recorded step has."""
         super().on_train_end(net, **kwargs)
         self._recorded = None
+
+    def run_single_epoch(self, iterator, training, prefix, step_fn, **kwargs) -> None:
+        """Run an epoch, as far as there is time."""
+        if training:
+            iterator = self._until_time_is_up(iterator)
+        super().run_single_epoch(iterator, training, prefix, step_fn, **kwargs)
+
+    def _until_time_is_up(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        for batch in batches:
+            if self.time_is_up_:
+                self.is_cut_ = True
+                return
+            yield batch
 
     def train_step(self, batch: Batch, **kwargs) -> dict[str, Tensor]:
         """Take a step: on a GPU, one that is recorded, if that will do."""

@@ -146,6 +146,11 @@ class Schedule(Callback):
 
     moves_drop_paths : bool, default=True
         Whether drop-paths are told; if not, they stay as they are.
+
+    judging_steps : float, default=0.0
+        How many steps take as long as it takes to judge an epoch. An epoch that time
+        cuts short is then judged as it is, and that is over when time is up. 0: the
+        net is stopped at once.
     """
 
     def __init__(
@@ -156,6 +161,7 @@ class Schedule(Callback):
         is_whole: bool = True,
         shape: Callable[[float], float] | None = None,
         moves_drop_paths: bool = True,
+        judging_steps: float = 0.0,
     ) -> None:
         self.n_steps = n_steps
         self.first_step = first_step
@@ -163,6 +169,7 @@ class Schedule(Callback):
         self.is_whole = is_whole
         self.shape = shape or schedule_shape("sqrt", 1)
         self.moves_drop_paths = moves_drop_paths
+        self.judging_steps = judging_steps
 
     def on_train_begin(self, net, **kwargs) -> None:
         """Begin to count."""
@@ -186,9 +193,12 @@ class Schedule(Callback):
         self.step_ += 1
 
     def on_batch_end(self, net, training=False, **kwargs) -> None:
-        """Stop, in the middle of an epoch, when time is up."""
-        if training and self._used() >= 1:
+        """End the epoch, or stop, when time is up."""
+        if not training or self._used() < 1:
+            return
+        if not self.judging_steps:
             raise StopTraining
+        net.time_is_up_ = True
 
     def factor(self, step: int, used: float) -> float:
         """Give the learning rate's factor, after some steps and some of the time."""
@@ -205,4 +215,6 @@ class Schedule(Callback):
     def _used(self) -> float:
         if self.budget_ is None:
             return 0.0
-        return self.budget_.used(time.monotonic() - self.started_, self.step_)
+        elapsed = time.monotonic() - self.started_
+        judged = elapsed * (1 + self.judging_steps / max(self.step_, 1))
+        return self.budget_.used(judged, self.step_)

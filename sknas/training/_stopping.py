@@ -111,6 +111,6 @@ class StopEarly(Callback):
         return self.judge.misses_ >= allowed or len(net.history) >= n_epochs
 
     def on_epoch_end(self, net, **kwargs) -> None:
-        """Stop if it is time."""
-        if self.is_over(net):
+        """Stop if it is time, or time is up."""
+        if self.is_over(net) or net.time_is_up_:
             raise StopTraining

@@ -26,6 +26,7 @@ from sknas.training._weights import Weights, load_weights, network_weights
 
 LEAST_EPOCHS = 2  # of a cooldown
 LEAST_FACTOR = 0.1  # of the learning rate, where it begins
+JUDGING_SHARE = 1 / 3  # of the time of a step: rows that are judged go forward only
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,7 @@ class TrainedNetwork:
     score_error: float = float("nan")
     """The score's standard error, where it is finite."""
     n_epochs: int = 0
+    """Those that it went through to their end."""
     seconds: float = 0.0
     interrupted: bool = False
     n_rolled_back: int = 0
@@ -187,15 +189,18 @@ def train_network(
     """
     started = time.monotonic()
     n_steps = len(BatchIterator(train, recipe.batch_size))
+    judging_steps = 0.0
     if valid is not None:
         weight = valid.weight / valid.weight.mean()
         valid = valid.reweighted(weight)
+        judging_steps = JUDGING_SHARE * len(BatchIterator(valid, recipe.batch_size))
     schedule = Schedule(
         recipe.max_epochs * n_steps,
         first_epoch * n_steps,
         budget,
         is_whole=n_epochs is None,
         shape=recipe.shape(recipe.max_epochs),
+        judging_steps=judging_steps,
     )
     judge = JudgeEpochs(
         patience=10**9,  # it does not stop by itself
@@ -263,7 +268,7 @@ def train_network(
         history=history,
         score=score,
         score_error=score_error,
-        n_epochs=len(history),
+        n_epochs=sum("train_loss" in row for row in history) - net.is_cut_,
         seconds=time.monotonic() - started,
         # Ctrl-C while a callback ran ends the net as the callback itself would
         interrupted=any(n.interrupted_ for n in nets)

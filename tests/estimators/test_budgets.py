@@ -11,7 +11,7 @@ from sklearn.datasets import load_iris, make_classification
 from sklearn.exceptions import ConvergenceWarning
 from skorch.callbacks import Callback
 
-from sknas import NASClassifier, RandomSearch
+from sknas import NASClassifier, RandomSearch, TabularSpace
 
 X, y = load_iris(return_X_y=True)
 ENDLESS = 1_000_000  # epochs
@@ -40,6 +40,22 @@ class InterruptNow(Callback):
 
     def on_epoch_end(self, net, **kwargs):
         if hasattr(net, "controller_"):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+class InterruptFirstEpoch(Callback):
+    """Sends Ctrl-C in the first epoch of a training that has no search's controller."""
+
+    def __init__(self, training):
+        self.training = training
+        self.n_trainings = 0
+
+    def on_train_begin(self, net, **kwargs):
+        self.n_trainings += not hasattr(net, "controller_")
+
+    def on_batch_end(self, net, training=False, **kwargs):
+        if self.n_trainings == self.training and training:
+            self.training = None  # once only
             os.kill(os.getpid(), signal.SIGINT)
 
 
@@ -153,6 +169,28 @@ def test_ctrl_c_in_the_training_keeps_what_was_trained(endless, early_stopping):
     assert is_usable(endless)
     assert len(endless.networks_) == 1
     assert endless.score(X, y) > 0.5
+
+
+def test_candidates_that_ctrl_c_cut_in_their_first_epoch_have_shared_weights(endless):
+    endless.set_params(
+        search_epochs=20, n_candidates=8, callbacks=[InterruptFirstEpoch(1)]
+    ).fit(X, y)
+    table = endless.search_results_
+    assert not table["trained"].any() and np.isnan(table["score"]).all()
+    assert table["shared_score"][0] == table["shared_score"].max()
+    assert endless.score(X, y) > 0.9
+
+
+def test_a_network_that_ctrl_c_cut_in_its_first_epoch_is_left_out(quick):
+    model = NASClassifier(
+        **quick | {"ensemble_size": 3},
+        architecture=TabularSpace().default_architecture(),
+        early_stopping=False,
+        callbacks=[InterruptFirstEpoch(2)],
+    ).fit(X, y)
+    assert is_usable(model)
+    assert len(model.networks_) == 1
+    assert model.n_iter_ == quick["max_epochs"]
 
 
 def test_an_interrupted_fit_leaves_signals_and_threads_as_they_were(endless):

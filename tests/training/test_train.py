@@ -57,6 +57,19 @@ class Batches(Callback):
             raise self.raises
 
 
+class Clock(Callback):
+    """A clock by which each step of training takes a second."""
+
+    def __init__(self):
+        self.seconds = 0.0
+
+    def monotonic(self):
+        return self.seconds
+
+    def on_batch_begin(self, net, training=False, **kwargs):
+        self.seconds += training
+
+
 class TestResult:
     def test_the_training_set_is_learnt(self):
         trained = train_network(
@@ -294,8 +307,39 @@ class TestStopping:
             callbacks=[batches],
         )
         assert batches.n_batches == 1  # of four
+        assert trained.n_epochs == 0
         assert not trained.interrupted
         assert all(np.isfinite(value).all() for value in trained.weights.values())
+
+    @pytest.mark.parametrize(
+        ("budget", "n_epochs", "n_steps"),
+        [
+            (TimeBudget(6.0), 1, 6),
+            (TimeBudget(6.0, limit=100.0, least_steps=12), 3, 12),
+        ],
+    )
+    def test_an_epoch_that_time_cuts_short_is_judged(
+        self, monkeypatch, budget, n_epochs, n_steps
+    ):
+        clock, batches, plan = Clock(), Batches(), make_recipe(max_epochs=20)
+        monkeypatch.setattr("sknas.training._schedule.time", clock)
+        valid = make_table(32, 1)
+        trained = train_network(
+            SmallNet,
+            make_table(64, 0),
+            valid,
+            plan,
+            seed=0,
+            budget=budget,
+            callbacks=[clock, batches],
+        )
+        assert batches.n_batches == n_steps  # four in an epoch
+        assert trained.n_epochs == n_epochs
+        losses = [row["valid_loss"] for row in trained.history]
+        assert len(losses) == -(-n_steps // 4)
+        assert losses[-1] == min(losses) == -trained.score
+        reached = loss_of(SmallNet, trained.weights, valid, plan.criterion)
+        assert reached == pytest.approx(min(losses), rel=1e-5)
 
     def test_a_budget_that_suffices_stops_nothing(self):
         trained = train_network(
@@ -317,7 +361,8 @@ class TestStopping:
             lambda: SmallNet(interrupt_at=at), make_table(64, 0), valid, plan, seed=0
         )
         assert trained.interrupted
-        assert len(trained.history) == trained.n_epochs == -(-at // 5)
+        assert len(trained.history) == -(-at // 5)
+        assert trained.n_epochs == (at - 1) // 5
         assert all(np.isfinite(value).all() for value in trained.weights.values())
         losses = [row["valid_loss"] for row in trained.history if "valid_loss" in row]
         assert len(losses) == (at - 1) // 5
