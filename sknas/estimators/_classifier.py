@@ -210,10 +210,13 @@ class NASClassifier(ClassifierMixin, BaseNAS):
         The labels.
 
     architecture_ : Architecture
-        The architecture of the network that did best on its held-back rows.
+        The best architecture that the search found: of those that a network was trained
+        of, the one whose network did best on its held-back rows. Without a search, that
+        of all networks.
 
     architectures_ : list of Architecture
-        The architectures of all networks.
+        The architectures of all networks: after a search, every second one has the
+        space's default architecture.
 
     networks_ : list of torch.nn.Module
         The trained networks, in evaluation mode.
@@ -223,7 +226,7 @@ class NASClassifier(ClassifierMixin, BaseNAS):
         on its held-back rows was.
 
     net_ : skorch.NeuralNet
-        The skorch net of the best network, with the history of its training.
+        The skorch net of the network of `architecture_`, with its training's history.
 
     search_results_ : dict of str to ndarray
         What was ranked, a row for each architecture, best first; it loads into a
@@ -251,7 +254,7 @@ class NASClassifier(ClassifierMixin, BaseNAS):
         Seconds of the search with its candidates, and of the final training.
 
     n_iter_ : int
-        Epochs for which the best network was trained.
+        Epochs for which that network was trained.
 
     n_features_in_ : int
         Number of columns seen in `fit`; of images and series, the number of values of

@@ -158,10 +158,13 @@ class NASLanguageModel(SearchingEstimator):
         included.
 
     architecture_ : Architecture
-        The cell of the network that did best on the text that it held back.
+        The best cell that the search found: of those that a network was trained of,
+        the one whose network did best on the text that it held back. Without a search,
+        that of all networks.
 
     architectures_ : list of Architecture
-        The cells of all networks.
+        The cells of all networks: after a search, every second one is the space's
+        default.
 
     networks_ : list of torch.nn.Module
         The trained networks, in evaluation mode.
@@ -170,7 +173,7 @@ class NASLanguageModel(SearchingEstimator):
         How much each network counts.
 
     net_ : skorch.NeuralNet
-        The skorch net of the best network, with the history of its training.
+        The skorch net of the network of `architecture_`, with its training's history.
 
     search_results_ : dict of str to ndarray
         What was ranked, a row for each cell, best first; see
@@ -191,7 +194,7 @@ class NASLanguageModel(SearchingEstimator):
         Seconds of the search with its candidates, and of the final training.
 
     n_iter_ : int
-        Epochs for which the best network was trained.
+        Epochs for which that network was trained.
 
     See Also
     --------

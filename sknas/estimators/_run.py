@@ -267,8 +267,7 @@ class FitRun:
         _warn_of_rolled_back(found, trained)
         if self.progress.time_left() <= 0 and not weights:
             _warn_of_no_training(found, trained)
-        scores = [-np.inf if np.isnan(t.score) else t.score for t in trained]
-        best = int(np.argmax(scores))
+        best = _best(found, architectures, trained)
         return {
             "_space": self.space,
             "architectures_": architectures,
@@ -304,6 +303,20 @@ class FitRun:
             "_history": [],
             "_best": 0,
         }
+
+
+def _best(
+    found: SearchResult | None,
+    architectures: list[Architecture],
+    trained: list[TrainedNetwork],
+) -> int:
+    """Tell which network is the best: of those that the search found, if it did."""
+
+    def order(i: int) -> tuple[bool, float]:
+        is_found = found is not None and architectures[i] in found.architectures
+        return is_found, np.nan_to_num(trained[i].score, nan=-np.inf)
+
+    return max(range(len(trained)), key=order)
 
 
 def _without_diverged(

@@ -5,12 +5,13 @@ from __future__ import annotations
 import ast
 import io
 import platform
+import sys
 from collections.abc import Mapping
 from importlib.metadata import version
 from inspect import signature
 
 import numpy as np
-from sklearn.base import is_classifier
+from sklearn.base import BaseEstimator, is_classifier
 from sklearn.metrics import log_loss
 
 from sknas.architecture import Architecture
@@ -21,7 +22,7 @@ from sknas.inspection import (
     SearchHistoryDisplay,
     check_has_network,
 )
-from sknas.spaces import SearchSpace
+from sknas.training import count_parameters
 
 # parameters that a training of given architectures does not need
 OF_THE_SEARCH = {
@@ -119,12 +120,14 @@ def budget_facts(estimator) -> dict[str, str]:
 def network_rows(estimator) -> list[dict[str, str]]:
     """Give the final networks, a row each; see :func:`data_facts`."""
     space = estimator.space_
+    default = space.default_architecture()
     return [
         {
             "network": str(i),
             "weight": f"{weight:.2f}",
-            "parameters": f"{sum(p.numel() for p in network.parameters()):,}",
+            "parameters": f"{count_parameters(network):,}",
             "architecture": space.describe(architecture),
+            "is the space's default": "yes" if architecture == default else "no",
         }
         for i, (architecture, weight, network) in enumerate(
             zip(
@@ -257,13 +260,11 @@ def reproduction(estimator) -> str:
     used = {type(estimator), Architecture} | {
         type(value)
         for name, value in estimator.get_params().items()
-        if name.split("__")[0] in kept and isinstance(value, SearchSpace)
+        if name.split("__")[0] in kept and isinstance(value, BaseEstimator)
     }
     imports: dict[str, list[str]] = {}
     for one in sorted(used, key=lambda one: one.__name__):
-        is_own = one.__module__.startswith("sknas.")
-        module = "sknas" if is_own else one.__module__
-        imports.setdefault(module, []).append(one.__name__)
+        imports.setdefault(_public_module(one), []).append(one.__name__)
     lines = [
         *[f"from {module} import {', '.join(own)}" for module, own in imports.items()],
         "",
@@ -281,6 +282,17 @@ def reproduction(estimator) -> str:
         ")",
     ]
     return "\n".join(lines)
+
+
+def _public_module(one: type) -> str:
+    """Give the shortest name of a module that has a class, to import it from."""
+    parts = one.__module__.split(".")
+    names = [".".join(parts[: n + 1]) for n in range(len(parts))]
+    return next(
+        name
+        for name in names
+        if getattr(sys.modules.get(name), one.__name__, None) is one
+    )
 
 
 def _argument(name: str, value: object) -> str:

@@ -114,6 +114,14 @@ def test_every_other_network_has_the_default_architecture(quick, ensemble_size):
     assert model.architectures_ == expected
 
 
+def test_the_best_architecture_is_one_that_was_found(quick):
+    quick |= {"ensemble_size": 4, "max_epochs": 1, "n_candidates": 6}
+    for seed in range(6):  # twice the default one does best
+        model = NASClassifier(**quick | {"random_state": seed}).fit(X, y)
+        found = model.search_results_["architecture"][:2]
+        assert model.architecture_.to_json() in found
+
+
 @pytest.mark.parametrize("time_limit", [5, 1000])
 def test_the_default_architecture_comes_first_where_a_search_took_long(
     quick, time_limit

@@ -20,8 +20,16 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import sknas
-from sknas import Architecture, NASClassifier, NASRegressor, TabularSpace
+from sknas import (
+    Architecture,
+    NASClassifier,
+    NASLanguageModel,
+    NASRegressor,
+    RecurrentSpace,
+    TabularSpace,
+)
 from sknas.export import model_card, report
+from sknas.preprocessing import TokenEncoder
 
 matplotlib.use("Agg")
 
@@ -97,6 +105,23 @@ def test_a_space_of_ones_own_is_imported_from_where_it_is(quicker):
     page = html.unescape(report(clf))
     assert f"from {OwnSpace.__module__} import OwnSpace" in page
     assert "search_space=OwnSpace(depths=(1, 2))" in page
+
+
+def test_an_encoder_is_imported_from_where_it_is():
+    words = "the cat sat on the mat and the dog sat on the cat " * 8
+    space = RecurrentSpace(n_nodes=2, hidden_size=4)
+    writer = NASLanguageModel(
+        space,
+        encoder=TokenEncoder(max_features=6),
+        architecture=space.default_architecture(),
+        max_epochs=1,
+        batch_size=4,
+        n_steps=5,
+    ).fit(words)
+    page = html.unescape(report(writer))
+    namespace = {}
+    exec(re.search(r"<pre>(.*?)</pre>", page, flags=re.DOTALL).group(1), namespace)
+    assert namespace["again"].encoder.max_features == 6
 
 
 def test_what_is_no_code_is_a_comment_in_the_code(quicker):
