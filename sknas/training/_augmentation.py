@@ -81,9 +81,12 @@ def affine(image: Tensor) -> Tensor:
     angle = uniform[0] * math.radians(DEGREES)
     width, height = 1 + uniform[1:3] * SCALE
     across, down = uniform[3:] * 2 * SHIFT
+    # a turn is one in pixels; the grid's axes both go from -1 to 1
+    n_rows, n_columns = image.shape[2:]
+    left, up = -angle.sin() * n_rows / n_columns, angle.sin() * n_columns / n_rows
     rows = [
-        torch.stack([angle.cos() * width, -angle.sin() * height, across], dim=1),
-        torch.stack([angle.sin() * width, angle.cos() * height, down], dim=1),
+        torch.stack([angle.cos() * width, left * height, across], dim=1),
+        torch.stack([up * width, angle.cos() * height, down], dim=1),
     ]
     grid = F.affine_grid(torch.stack(rows, dim=1), image.shape, align_corners=False)
     return F.grid_sample(image, grid, padding_mode="border", align_corners=False)

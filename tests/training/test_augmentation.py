@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -71,6 +73,16 @@ def test_cutout_blanks_at_most_a_quarter():
     blank = (augment("cutout", image) != image).flatten(1).sum(dim=1)
     assert blank.max() <= 64
     assert blank.float().mean() > 30
+
+
+def test_affine_turns_images_that_are_not_square_by_ten_degrees_at_most():
+    image = torch.zeros(N_ROWS, 1, 15, 61)
+    image[:, :, :, 30] = 1.0  # a line from the top to the bottom
+    changed = augment("affine", image)[:, 0]
+    place = (changed * torch.arange(61)).sum(dim=2) / changed.sum(dim=2)
+    lean = (place[:, 11] - place[:, 3]).abs()
+    # eight rows; scales of 0.9 and 1.1 may make it lean more
+    assert 1.0 < lean.max() < 8 * math.tan(math.radians(10)) * 1.1 / 0.9 + 0.1
 
 
 def test_affine_keeps_the_middle_near_the_middle():
