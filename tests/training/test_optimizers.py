@@ -77,6 +77,14 @@ def test_a_step_of_a_matrix_is_its_gradient_made_orthogonal(shape):
     assert ((0.6 < own.diagonal()) & (own.diagonal() < 1.3))[long].all()
 
 
+@pytest.mark.parametrize("shape", [(8, 16), (4, 40), (30, 4)])
+@pytest.mark.parametrize("size", [1e-10, 1e-16, 1e-24, 1e-30, 1e-38, 1e-44, 1e30])
+def test_a_step_is_finite_however_small_or_large_the_gradient_is(shape, size):
+    change = take_step(torch.zeros(shape), size * torch.randn(shape))
+    assert change.isfinite().all()
+    assert torch.linalg.matrix_norm(change, 2) < 1.3 * 0.1 * 0.5 * max(shape) ** 0.5
+
+
 @pytest.mark.parametrize("shape", [(6, 5, 3), (40, 2, 3), (9, 2, 3, 3)])
 def test_a_filter_is_a_matrix_of_what_comes_out(shape):
     gradient = torch.randn(shape)
