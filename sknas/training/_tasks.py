@@ -35,6 +35,14 @@ def n_workers(
     return effective_n_jobs(n_jobs)
 
 
+def _at_once(tasks: list[Callable], n_jobs: int | None) -> Iterator[TrainedNetwork]:
+    """Run trainings in processes, and give each as soon as joblib's backend does."""
+    backend, _ = get_active_backend()
+    return_as = "generator" if backend.supports_return_generator else "list"
+    parallel = Parallel(n_jobs=n_jobs, return_as=return_as)
+    yield from parallel(delayed(task)() for task in tasks)
+
+
 @contextmanager
 def _closing(results: Generator) -> Iterator[None]:
     """Give up, in the end, what has not been run; joblib would warn of that."""
@@ -78,8 +86,7 @@ def run_tasks(
         Their results, in the order of the tasks, as far as they were run.
     """
     if n_workers(n_jobs, progress, deadline) > 1:
-        parallel = Parallel(n_jobs=n_jobs, return_as="generator")
-        results = parallel(delayed(task)() for task in tasks)
+        results = _at_once(tasks, n_jobs)
     else:
         results = (task() for task in tasks)
     with _closing(results):

@@ -53,7 +53,9 @@ class TestRunTasks:
             for i, architecture in enumerate(architectures)
         ]
 
-    @pytest.mark.parametrize("backend", ["threading", "loky"])
+    # Python warns of threads that a fork does not take along
+    @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+    @pytest.mark.parametrize("backend", ["threading", "loky", "multiprocessing"])
     def test_at_the_same_time_they_give_what_they_give_one_by_one(self, backend):
         tasks = self.tasks()
         serial = list(run_tasks(tasks, None, Progress(), dict))
