@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -16,6 +17,20 @@ _threads_lock = threading.Lock()
 _threads_users = 0
 _threads_before = 1
 _threads_here = threading.local()
+
+
+def _renew_locks() -> None:
+    """Replace what a thread holds that there is only in this process's parent."""
+    global _generator_lock, _threads_lock
+    if _generator_lock.acquire(blocking=False):
+        _generator_lock.release()
+    else:
+        _generator_lock = threading.RLock()
+    _threads_lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_locks)
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """The caller's random numbers and threads are left as they were found."""
 
+import os
+import signal
 import threading
 
 import pytest
@@ -84,6 +86,30 @@ class TestPrivateRandomState:
             with private_random_state(seed):
                 alone = torch.stack([torch.randn(3) for _ in range(50)])
             assert drawn[seed].equal(alone)
+
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+    # Python warns of threads that a fork does not take along
+    @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+    def test_a_fork_does_not_wait_for_a_thread_that_it_does_not_have(self):
+        began, ended = threading.Event(), threading.Event()
+
+        def hold():
+            with private_random_state(0):
+                began.set()
+                ended.wait(30)
+
+        thread = threading.Thread(target=hold)
+        thread.start()
+        began.wait()
+        child = os.fork()
+        if child == 0:
+            signal.alarm(10)
+            with private_random_state(0), single_thread():
+                os._exit(0)
+        status = os.waitpid(child, 0)[1]
+        ended.set()
+        thread.join()
+        assert status == 0
 
 
 class Worker:
