@@ -40,9 +40,18 @@ class Evolution(SearchStrategy):
         return [self.mutate(self.parent()) for _ in range(n)]
 
     def tell(self, architectures, rewards):
-        """Take the newborn in; the oldest fall out."""
-        self.population_.extend(zip(rewards, architectures, strict=True))
-        return {"reward": float(np.mean(rewards))}
+        """Take the newborn in; the oldest fall out. A reward may be missing."""
+        for architecture, reward in zip(architectures, rewards, strict=True):
+            if np.isfinite(reward):
+                self.population_.append((reward, architecture))
+        known = rewards[np.isfinite(rewards)]
+        return {"reward": float(known.mean())} if len(known) else {}
+
+    def candidates(self, n):
+        """Hand in, when the search ends, the best of those that live."""
+        ranked = sorted(self.population_, key=lambda member: -member[0])
+        best = dict.fromkeys(architecture for _, architecture in ranked)
+        return list(best)[:n]
 
     def parent(self):
         """Draw a few and take the best."""

@@ -25,10 +25,11 @@ class Decision:
         default architecture takes unless the space says otherwise.
 
     kind : {"operation", "index", "skip"}, default="operation"
-        Whether the options are operations (or sizes, flags, ...); or the numbers
-        of earlier nodes, in which case a controller may compare its states at
-        those nodes instead of learning one logit for each option; or False and
-        True, to a connection from an earlier node, whose state it may then compare.
+        What the options are. "operation": operations, sizes, flags, ... "index": the
+        numbers of earlier nodes; a controller may compare its states at these nodes
+        instead of learning a logit for each option. "skip": (False, True), whether
+        there is a connection from the earlier node `source`; a controller may compare
+        its states at the two nodes.
 
     node : int or None, default=None
         The node of the network that the decision belongs to. Needed only in
@@ -60,6 +61,11 @@ class Decision:
     graph: str = ""
 
     def __post_init__(self) -> None:
+        if isinstance(self.options, str) or not isinstance(self.options, Iterable):
+            raise TypeError(
+                f"decision {self.name!r}: options must be a tuple of what can be "
+                f"chosen, got {self.options!r}."
+            )
         options = tuple(map(plain_option, self.options))
         object.__setattr__(self, "options", options)
         for option in options:
@@ -95,6 +101,26 @@ class Decision:
                 f"each of the {len(self.options)} options, got {self.prior!r}."
             )
 
+        self._check_condition()
+
+    def _check_condition(self) -> None:
+        if self.active_if is None:
+            return
+        is_pair = isinstance(self.active_if, tuple | list) and len(self.active_if) == 2
+        if not is_pair or not isinstance(self.active_if[1], tuple | list):
+            raise TypeError(
+                f"decision {self.name!r}: active_if must be None or (name, options), "
+                f"the options as a tuple, got {self.active_if!r}."
+            )
+
+    @property
+    def compared(self) -> list[tuple[str, int]]:
+        """Give the earlier nodes that are chosen among: their graphs and numbers."""
+        if self.kind == "operation":
+            return []
+        numbers = [self.source] if self.kind == "skip" else self.options
+        return [(self.graph, number) for number in numbers]
+
     def is_active(self, choices: Mapping[str, Option]) -> bool:
         """Tell whether the decision counts, given what was chosen before it.
 
@@ -123,7 +149,8 @@ class Decisions(Sequence):
         Name of the search space.
 
     decisions : iterable of Decision
-        The decisions. Each `active_if` must name an earlier one.
+        The decisions. Each `active_if` must name an earlier one, and each decision of
+        kind "index" or "skip" nodes whose own decisions, if any, come before it.
     """
 
     def __init__(self, space: str, decisions: Iterable[Decision]) -> None:
@@ -132,6 +159,7 @@ class Decisions(Sequence):
         self.space = space
         self._decisions = tuple(decisions)
         seen: dict[str, Decision] = {}
+        self._check_nodes()
         for decision in self._decisions:
             if decision.name in seen:
                 raise ValueError(f"space {space!r} has two decisions {decision.name!r}")
@@ -154,6 +182,22 @@ class Decisions(Sequence):
             name: {(type(option), option) for option in decision.options}
             for name, decision in seen.items()
         }
+
+    def _check_nodes(self) -> None:
+        """Check that what compares nodes comes after the decisions of these nodes."""
+        later = {(d.graph, d.node) for d in self._decisions if d.node is not None}
+        for decision in self._decisions:
+            strange = [
+                number
+                for graph, number in decision.compared
+                if (graph, number) in later
+            ]
+            if strange:
+                raise ValueError(
+                    f"decision {decision.name!r} of kind {decision.kind!r} must name "
+                    f"earlier nodes, but the decisions of {strange} come after it."
+                )
+            later.discard((decision.graph, decision.node))
 
     def __repr__(self) -> str:
         width = max((len(decision.name) for decision in self), default=0)

@@ -1,4 +1,4 @@
-"""What parameters must be: the rules that several rooms share."""
+"""What parameters must be: the rules that several packages share."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ import copy
 import itertools
 import json
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -224,6 +225,24 @@ class TestDecision:
     def test_a_prior_that_is_none_is_refused(self, prior):
         with pytest.raises(ValueError, match="'op'.*prior"):
             Decision("op", ("a", "b"), prior=prior)
+
+    @pytest.mark.parametrize("options", ["relu", 3, None])
+    def test_options_that_are_no_tuple_are_refused(self, options):
+        with pytest.raises(TypeError, match="'op'.*options must be a tuple"):
+            Decision("op", options)
+
+    @pytest.mark.parametrize("condition", ["depth", ("depth", 2), ("depth",)])
+    def test_a_condition_that_is_no_pair_is_refused(self, condition):
+        with pytest.raises(TypeError, match="'op'.*active_if"):
+            Decision("op", ("a", "b"), active_if=condition)
+
+    def test_a_choice_among_later_nodes_is_refused(self):
+        first = Decision("from", (0, 2), kind="index", node=1)
+        second = Decision("op", ("a", "b"), node=2)
+        with pytest.raises(ValueError, match=r"'from'.*earlier nodes.*\[2\]"):
+            Decisions("toy", [first, second])
+        Decisions("toy", [second, first])
+        Decisions("toy", [first, replace(second, graph="other")])
 
     def test_two_decisions_of_one_name_are_refused(self):
         with pytest.raises(ValueError, match="'toy'.*'op'"):

@@ -58,6 +58,10 @@ def test_own_strategy_learns_a_known_reward(own_strategy):
         strategy.tell(architectures, rewards)
         means.append(rewards.mean())
     assert np.mean(means[-10:]) > 1.3 > np.mean(means[:5])
+    # in the end it hands in the best
+    assert min(map(reward, strategy.candidates(5))) > np.mean(means[-10:])
+    strategy.tell(architectures, np.full(8, np.nan))  # a supernet that knows nothing
+    assert min(map(reward, strategy.candidates(5))) > np.mean(means[-10:])
 
 
 def test_own_strategy_is_told_rewards_during_a_search(own_strategy):

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sknas.decisions import Decision, Decisions
+from sknas.decisions import Decisions
 
 INITIAL_RANGE = 0.1  # paper, appendix: weights start uniformly within +-0.1
 
@@ -75,7 +75,7 @@ class Controller(nn.Module):
         self.heads = nn.Parameter(
             torch.empty(len(n_options), max(n_options), hidden_size)
         )
-        nodes = {node for d in decisions for node in _compared(d)}
+        nodes = {node for d in decisions for node in d.compared}
         if nodes:
             self._add_anchors(nodes, hidden_size)
         for parameter in self.parameters():
@@ -217,7 +217,7 @@ class Controller(nn.Module):
             anchors[node]
             if node in anchors
             else self.given_states[_name(node)].expand_as(outputs[i])
-            for node in _compared(decision)
+            for node in decision.compared
         ]
         keys = [self.anchor_key(state) for state in states]
         query = self.anchor_query(outputs[i])
@@ -233,13 +233,6 @@ class Controller(nn.Module):
         return (logits + log_prior).log_softmax(dim=-1)
 
 
-def _compared(decision: Decision) -> list[tuple[str, int]]:
-    """Give the nodes whose states a decision is made by: their graphs and numbers."""
-    if decision.kind == "operation":
-        return []
-    numbers = [decision.source] if decision.kind == "skip" else decision.options
-    return [(decision.graph, number) for number in numbers]
-
-
 def _name(node: tuple[str, int]) -> str:
-    return f"{node[0]}_{node[1]}"
+    # no name of a parameter may have a dot
+    return f"{node[0].encode().hex()}_{node[1]}"

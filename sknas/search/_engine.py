@@ -152,7 +152,7 @@ def search(
     # shared parameters that have hardly been trained rank nothing
     is_ranked = len(durations) >= min(LEAST_EPOCHS, search_epochs)
     if not progress.stopped and is_ranked:
-        proposals += propose(strategy, n_candidates - 1, decisions)
+        proposals += propose(strategy, n_candidates - 1, decisions, in_the_end=True)
     elif net.best_architecture_ is not None:
         proposals = [net.best_architecture_]
     proposals = list(dict.fromkeys(proposals))
@@ -236,6 +236,9 @@ def _train_shared(
             f"{type(problem.space).__name__}.supernet must give a torch.nn.Module, got "
             f"{supernet!r}."
         )
+    # what does not fit is told of before anything is trained
+    default = problem.space.default_architecture()
+    problem.space.copy_shared_weights(supernet, problem.build(default), default)
     net = SearchNet(
         supernet,
         recipe.criterion,

@@ -24,19 +24,33 @@ class SearchStrategy(BaseEstimator, metaclass=ABCMeta):
     arguments under their own names, as every scikit-learn estimator does; what it
     learns it sets in :meth:`initialize`, :meth:`ask` and :meth:`tell`, under names
     that end in an underscore.
+
+    A search calls :meth:`initialize`, and in the first three tenths of its epochs
+    nothing else: until then the shared parameters are trained on options in turn. In
+    each epoch after that, it asks once for the architectures that all the epoch's
+    batches are trained on, whose rewards nobody tells; then, `updates_per_epoch` times,
+    it asks for `samples_per_update` architectures and tells their rewards. In the end
+    it takes the :meth:`candidates`.
+
+    Attributes
+    ----------
+    updates_per_epoch : int, default=0
+        How often in an epoch of the search it wants rewards; 0 if it learns nothing.
+
+    samples_per_update : int, default=8
+        Of how many architectures at a time.
+
+    controller_ : torch.nn.Module or None, default=None
+        The policy's network, if there is one. skorch sees it beside the shared one.
+
+    optimizer_ : torch.optim.Optimizer or None, default=None
+        The optimizer of the policy's network, if there is one.
     """
 
     updates_per_epoch: int = 0
-    """How often in an epoch of the search it wants rewards; 0 if it learns nothing."""
-
     samples_per_update: int = 8
-    """Of how many architectures at a time."""
-
     controller_: nn.Module | None = None
-    """The policy's network, if there is one. skorch sees it beside the shared one."""
-
     optimizer_: torch.optim.Optimizer | None = None
-    """The optimizer of the policy's network, if there is one."""
 
     def check_parameters(self) -> None:
         """Check the constructor's arguments, before any data are looked at.
@@ -86,7 +100,8 @@ class SearchStrategy(BaseEstimator, metaclass=ABCMeta):
             What was proposed, or any others of the space.
 
         rewards : ndarray of shape (n_architectures,)
-            Their rewards; greater is better.
+            Their rewards; greater is better. NaN where there is none: a network gave no
+            finite numbers, or a scorer could not judge it.
 
         Returns
         -------
@@ -94,6 +109,22 @@ class SearchStrategy(BaseEstimator, metaclass=ABCMeta):
             What the search's history is to keep of the step, such as the loss.
         """
         return {}
+
+    def candidates(self, n: int) -> list[Architecture]:
+        """Propose the architectures that are ranked when the search ends.
+
+        Parameters
+        ----------
+        n : int
+            How many, at most. Those that are equal count once.
+
+        Returns
+        -------
+        architectures : list of Architecture
+            The proposals. The base class asks for them as for any others; a strategy
+            that remembers rewards may give the best that it was told of.
+        """
+        return self.ask(n)
 
     def policy(self) -> list[np.ndarray] | None:
         """Give how likely each option of each decision is to be proposed by now.
@@ -108,7 +139,7 @@ class SearchStrategy(BaseEstimator, metaclass=ABCMeta):
 
 
 def propose(
-    strategy: SearchStrategy, n: int, decisions: Decisions
+    strategy: SearchStrategy, n: int, decisions: Decisions, *, in_the_end: bool = False
 ) -> list[Architecture]:
     """Ask a strategy for architectures, and check that it gives such.
 
@@ -123,6 +154,9 @@ def propose(
     decisions : Decisions
         Those of the space.
 
+    in_the_end : bool, default=False
+        Whether to ask for the candidates, which may be fewer.
+
     Returns
     -------
     architectures : list of Architecture
@@ -133,24 +167,26 @@ def propose(
     TypeError, ValueError
         If they are not `n` architectures of the space.
     """
-    name = type(strategy).__name__
-    proposals = strategy.ask(n)
+    method = "candidates" if in_the_end else "ask"
+    name = f"{type(strategy).__name__}.{method}"
+    proposals = getattr(strategy, method)(n)
     if not isinstance(proposals, Iterable):
-        raise TypeError(f"{name}.ask must give a list, got {proposals!r}.")
+        raise TypeError(f"{name} must give a list, got {proposals!r}.")
     proposals = list(proposals)
     for proposal in proposals:
         if not isinstance(proposal, Architecture) or proposal.space != decisions.space:
             raise TypeError(
-                f"{name}.ask must give architectures of the space {decisions.space!r}, "
-                f"as decisions.architecture makes them, got {proposal!r}."
+                f"{name} must give architectures of the space {decisions.space!r}, as "
+                f"decisions.architecture makes them, got {proposal!r}."
             )
         try:
             decisions.check(proposal)
         except ValueError as error:
-            raise ValueError(f"{name}.ask gave no architecture: {error}") from error
-    if len(proposals) != n:
+            raise ValueError(f"{name} gave no architecture: {error}") from error
+    if len(proposals) > n or (len(proposals) < n and not in_the_end):
+        most = " at most" if in_the_end else ""
         raise ValueError(
-            f"{name}.ask was asked for {n} architectures and gave {len(proposals)}."
+            f"{name} was asked for {n} architectures{most} and gave {len(proposals)}."
         )
     return proposals
 
@@ -243,7 +279,8 @@ def check_strategy(strategy: SearchStrategy) -> None:
     Raises
     ------
     TypeError, ValueError
-        If one of its parameters is wrong, or how often it learns is no number.
+        If one of its parameters is wrong, how often it learns is no number, or it
+        learns but does not say how often.
     """
     strategy.check_parameters()
     for name, least in (("updates_per_epoch", 0), ("samples_per_update", 1)):
@@ -253,3 +290,11 @@ def check_strategy(strategy: SearchStrategy) -> None:
                 f"{name} of {type(strategy).__name__} must be an integer from {least} "
                 f"up, got {value!r}."
             )
+    kind = type(strategy)
+    own = strategy, *kind.__mro__[: kind.__mro__.index(SearchStrategy)]
+    says = any("updates_per_epoch" in vars(one) for one in own)
+    if kind.tell is not SearchStrategy.tell and not says:
+        raise ValueError(
+            f"{kind.__name__} has a method 'tell', but would never be told: set its "
+            "'updates_per_epoch' to how often in an epoch it wants rewards."
+        )

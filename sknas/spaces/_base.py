@@ -177,14 +177,16 @@ class SearchSpace(BaseEstimator, metaclass=ABCMeta):
         Returns
         -------
         space : SearchSpace
-            This one, with those parameters that begin with ``final_``, and are not
-            None, in the place of the others. The decisions must be the same.
+            This one, with each parameter ``final_x`` that is not None in the place of
+            its parameter ``x``. The decisions must be the same.
         """
         parameters = self.get_params(deep=False)
         final = {
             name.removeprefix("final_"): value
             for name, value in parameters.items()
-            if name.startswith("final_") and value is not None
+            if name.startswith("final_")
+            and name.removeprefix("final_") in parameters
+            and value is not None
         }
         return type(self)(**(parameters | final)) if final else self
 
@@ -222,13 +224,28 @@ class SearchSpace(BaseEstimator, metaclass=ABCMeta):
 
         architecture : Architecture
             The architecture.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is no leading slice of the shared one.
         """
         shared = supernet.state_dict()
         with torch.no_grad():
             for name, own in network.state_dict().items():
-                source = shared.get(self.shared_name(name, architecture))
-                if source is not None:
+                shared_name = self.shared_name(name, architecture)
+                source = shared.get(shared_name)
+                if source is None:
+                    continue
+                try:
                     own.copy_(source[tuple(slice(size) for size in own.shape)])
+                except RuntimeError as error:
+                    raise ValueError(
+                        f"{name!r} of a network of {type(self).__name__}, of shape "
+                        f"{tuple(own.shape)}, is no part of the supernet's "
+                        f"{shared_name!r}, of shape {tuple(source.shape)}: the method "
+                        "'shared_name' says which it comes from."
+                    ) from error
 
     def describe(self, architecture: Architecture) -> str:
         """Say in words what an architecture is.

@@ -14,6 +14,7 @@ from sknas import (
     NASClassifier,
     NASRegressor,
     RandomSearch,
+    SearchStrategy,
     TabularSpace,
 )
 
@@ -159,6 +160,52 @@ def test_what_a_strategy_says_wrongly_is_told_of(parameters, message, quick):
         NASClassifier(strategy=Settable(**parameters), **quick).fit(X, y)
 
 
+class Forgetful(SearchStrategy):
+    """It learns, but does not say how often."""
+
+    def initialize(self, decisions, random_state):
+        self.decisions_, self.random_state_ = decisions, random_state
+
+    def ask(self, n):
+        return self.decisions_.sample(n, self.random_state_)
+
+    def tell(self, architectures, rewards):
+        raise AssertionError
+
+
+def test_a_strategy_that_would_never_be_told_is_told_of(quick):
+    with pytest.raises(ValueError, match="Forgetful.*'updates_per_epoch'"):
+        NASClassifier(strategy=Forgetful(), **quick).fit(X, y)
+
+
+class Remembering(RandomSearch):
+    """In the end it hands in what it likes."""
+
+    def __init__(self, n_candidates=2):
+        self.n_candidates = n_candidates
+
+    def candidates(self, n):
+        first = self.decisions_.architecture([1] * len(self.decisions_))
+        last = self.decisions_.architecture([-1] * len(self.decisions_))
+        return [first, last, first, last][: self.n_candidates]
+
+
+def test_a_strategy_hands_in_the_candidates_that_it_likes(quicker):
+    strategy = Remembering()
+    clf = NASClassifier(strategy=strategy, **quicker | {"n_candidates": 9}).fit(X, y)
+    decisions = TabularSpace().decisions()
+    expected = [
+        TabularSpace().default_architecture(),
+        *[decisions.architecture([i] * len(decisions)) for i in (1, -1)],
+    ]
+    assert sorted(clf.search_results_["architecture"]) == sorted(
+        architecture.to_json() for architecture in expected
+    )
+    few = quicker | {"n_candidates": 3}
+    with pytest.raises(ValueError, match="Remembering.candidates.*2.*at most.*4"):
+        NASClassifier(strategy=Remembering(4), **few).fit(X, y)
+
+
 @pytest.mark.parametrize("policy", [5, [[1.0]], [[0.9, 0.9]] * 15])
 def test_a_policy_of_no_probabilities_does_not_lose_the_search(policy, quicker):
     strategy = Settable(policy=policy)
@@ -186,6 +233,20 @@ class NoModule(TabularSpace):
 class NoSupernet(TabularSpace):
     def supernet(self, spec):
         return None
+
+
+class Narrow(TabularSpace):
+    """Its supernet has fewer units than its networks."""
+
+    def supernet(self, spec):
+        return TabularSpace(widths=(16,)).supernet(spec)
+
+
+def test_parameters_that_the_supernet_lacks_are_told_of_before_any_training(quick):
+    seen = Untrained()
+    with pytest.raises(ValueError, match="'input.weight'.*Narrow.*'shared_name'"):
+        NASClassifier(Narrow(), callbacks=[seen], **quick).fit(X, y)
+    assert seen.batches == []
 
 
 class NoDefault(TabularSpace):

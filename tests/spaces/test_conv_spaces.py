@@ -34,6 +34,14 @@ OFFICIAL_MICRO = (
 CIFAR = make_spec((3, 32, 32), n_outputs=10)
 
 
+class WithBonus(TabularSpace):
+    """A parameter of its own begins with "final_", and is no other's final value."""
+
+    def __init__(self, final_bonus=None):
+        super().__init__()
+        self.final_bonus = final_bonus
+
+
 class TestFixedArcs:
     def test_macro_is_read_and_written(self):
         space = ConvMacroSpace(n_layers=24)
@@ -201,6 +209,8 @@ class TestSizes:
         assert micro.final_space().n_cells == 6
         assert micro.final_space().n_filters == 4
         assert list(micro.final_space().decisions()) == list(micro.decisions())
+        own = WithBonus(final_bonus=3)
+        assert own.final_space() is own
         assert ConvMacroSpace().final_space().get_params() == (
             ConvMacroSpace().get_params()
         )
