@@ -104,8 +104,13 @@ class BaseNAS(SearchingEstimator):
         kind = data_kind(X, self) if reset else fitted.kind
         return read_rows(X, kind, fitted, self)
 
-    def _read_rows(self, X, y, sample_weight) -> tuple[Rows, np.ndarray, np.ndarray]:
-        """Check the data of a fit; drop the rows without weight."""
+    def _read_data(
+        self, X, y, sample_weight
+    ) -> tuple[Rows, np.ndarray, np.ndarray, dict]:
+        """Check the data of a fit; give rows, targets, weights, and what y tells.
+
+        Rows without weight are dropped, but a class that no others have is known.
+        """
         if y is None:
             raise ValueError(
                 f"This {type(self).__name__} estimator requires y to be passed, but "
@@ -123,9 +128,10 @@ class BaseNAS(SearchingEstimator):
             raise ValueError(
                 "sample_weight is zero for every row: nothing to learn from."
             )
-        if kept.all():  # as nearly always: a copy less
-            return rows, y, weight
-        return rows.take(kept), y[kept], weight[kept]
+        target, attributes = self._encode_y(y)
+        if not kept.all():  # as they nearly always are: a copy less
+            rows, target, weight = rows.take(kept), target[kept], weight[kept]
+        return rows, target, weight, attributes
 
     def _canonical(
         self,
@@ -166,10 +172,9 @@ class BaseNAS(SearchingEstimator):
         check_parameters(self)
         kind = data_kind(X, self)
         plan = self._plan(kind)
-        rows, y_kept, weight = self._read_rows(X, y, sample_weight)
+        rows, target, weight, attributes = self._read_data(X, y, sample_weight)
         n_samples = len(weight)
         device = resolve_device(self.device, kind, n_samples)
-        target, attributes = self._encode_y(y_kept)
         rows, target, weight, copies, is_common = self._canonical(
             rows, target, weight, attributes
         )

@@ -491,9 +491,13 @@ class NASClassifier(ClassifierMixin, BaseNAS):
     ) -> np.ndarray:
         classes = attributes["classes_"]
         if self.class_weight is not None:
-            class_weight = compute_class_weight(
+            # of classes without a row, "balanced" knows no weight
+            is_balanced = self.class_weight == "balanced"
+            codes = np.unique(target) if is_balanced else np.arange(len(classes))
+            class_weight = np.ones(len(classes))
+            class_weight[codes] = compute_class_weight(
                 self.class_weight,
-                classes=classes,
+                classes=classes[codes],
                 y=classes[target],
                 sample_weight=weight,
             )

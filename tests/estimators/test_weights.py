@@ -103,6 +103,20 @@ def test_a_class_of_weight_zero_is_known_but_not_predicted(quick):
     assert 2 not in model.predict(X)
 
 
+@pytest.mark.parametrize("class_weight", [None, "balanced", {2: 3.0}])
+def test_a_class_whose_rows_weigh_nothing_is_known_but_not_predicted(
+    quick, class_weight
+):
+    X, y = load_iris(return_X_y=True)
+    weight = (y != 2) * 1.0
+    model = NASClassifier(**quick, class_weight=class_weight)
+    model.fit(X, y, sample_weight=weight)
+    assert list(model.classes_) == [0, 1, 2]
+    assert model.predict_proba(X).shape == (150, 3)
+    assert 2 not in model.predict(X)
+    assert model.score(X, y, sample_weight=weight) > 0.9
+
+
 def test_score_takes_weights(fitted_mixed, mixed):
     X, y = mixed
     weight = np.random.RandomState(0).rand(len(y))
