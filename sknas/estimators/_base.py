@@ -41,6 +41,9 @@ from sknas.training import (
     single_thread,
 )
 
+# of a row, where their mean is one: in single precision, all of a part may not be zero
+LEAST_WEIGHT = 1e-30
+
 
 class BaseNAS(SearchingEstimator):
     """Base class of what learns from rows; see :class:`sknas.NASClassifier`."""
@@ -150,7 +153,8 @@ class BaseNAS(SearchingEstimator):
             row_keys([part[index] for part in parts]), copies, self._n_parts()
         )
         rows = rows.take(index)
-        return rows, target[index], weight / weight.mean(), copies, is_common
+        weight = np.maximum(weight / weight.mean(), LEAST_WEIGHT)
+        return rows, target[index], weight, copies, is_common
 
     # Fitting.
 

@@ -117,6 +117,18 @@ def test_a_class_whose_rows_weigh_nothing_is_known_but_not_predicted(
     assert model.score(X, y, sample_weight=weight) > 0.9
 
 
+@pytest.mark.parametrize("weight", [1e20, 1e30, 1e50])
+def test_one_row_may_weigh_more_than_all_others(quick, weight):
+    X, y = load_iris(return_X_y=True)
+    weights = np.ones(len(y))
+    weights[0] = weight
+    model = NASClassifier(**quick).fit(X, y, sample_weight=weights)
+    table = model.search_results_
+    assert np.isfinite(table["shared_score"]).all()
+    assert len(model.networks_) == quick["ensemble_size"]
+    assert model.predict(X[:1]) == y[:1]
+
+
 def test_score_takes_weights(fitted_mixed, mixed):
     X, y = mixed
     weight = np.random.RandomState(0).rand(len(y))
