@@ -72,7 +72,7 @@ class StreamData:
             windows = values.reshape(n_streams, n_windows, self.n_steps)
             return torch.from_numpy(windows.swapaxes(0, 1).reshape(-1, self.n_steps))
 
-        goes_on = torch.arange(n_windows * n_streams) >= n_streams
+        goes_on = torch.from_numpy(np.arange(n_windows * n_streams) >= n_streams)
         return self._table(
             {
                 "tokens": cut(tokens),

@@ -107,7 +107,8 @@ class _Plan:
                     runs,
                 )
             )
-        self.mean = torch.zeros(len(designs), len(nodes), device=device)
+        shape = len(designs), len(nodes)
+        self.mean = torch.zeros(shape, dtype=torch.float32, device=device)
         for i, design in enumerate(designs):
             for j in design.outputs:
                 self.mean[i, place[i, j]] = 1 / len(design.outputs)

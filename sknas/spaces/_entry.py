@@ -104,9 +104,9 @@ class TokenCounts(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Give outputs (..., n_outputs) of ids (..., n_steps)."""
-        counted = (tokens != 0).to(self.weight.weight.dtype)
-        counted = F.dropout(counted, self.dropout, self.training)
-        length = (tokens != 0).sum(dim=-1, keepdim=True).clamp(min=1)
+        present = (tokens != 0).to(self.weight.weight.dtype)
+        counted = F.dropout(present, self.dropout, self.training)
+        length = present.sum(dim=-1, keepdim=True).clamp(min=1)
         # as counts of unit norm, if all tokens of a text are different
         counted = COUNT_SCALE * counted / length.sqrt()
         return (self.weight(tokens) * counted.unsqueeze(-1)).sum(dim=-2)

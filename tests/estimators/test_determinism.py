@@ -13,7 +13,7 @@ from sklearn.datasets import load_iris
 from sklearn.model_selection import cross_val_score
 from sklearn.utils import check_random_state
 
-from sknas import ENAS, NASClassifier
+from sknas import ENAS, ConvMacroSpace, NASClassifier, RecurrentSpace
 
 X, y = load_iris(return_X_y=True)
 
@@ -216,14 +216,26 @@ def test_the_configuration_of_scikit_learn_does_not_matter(
     assert type(probability) is np.ndarray
 
 
-def test_the_default_dtype_of_torch_does_not_matter(quicker):
-    expected = NASClassifier(**quicker).fit(X, y)
+@pytest.mark.parametrize("kind", ["table", "text", "recurrent"])
+def test_the_default_dtype_of_torch_does_not_matter(quicker, kind):
+    rows = X if kind == "table" else np.random.RandomState(0).randint(9, size=(150, 7))
+    quicker = quicker | {"ensemble_size": 1}
+    if kind == "recurrent":
+        # a cell that no other test has: what is made once for each is kept
+        space = RecurrentSpace(n_nodes=5, hidden_size=4)
+        [cell] = space.decisions().sample(1, np.random.RandomState(271828))
+        quicker |= {"search_space": space, "architecture": cell, "n_tokens": 9}
+    elif kind == "text":
+        quicker |= {"search_space": ConvMacroSpace(3, n_filters=4), "n_tokens": 9}
     torch.set_default_dtype(torch.float64)
     try:
-        model = NASClassifier(**quicker).fit(X, y)
-        np.testing.assert_array_equal(model.predict_proba(X), expected.predict_proba(X))
+        model = NASClassifier(**quicker).fit(rows, y)
+        probability = model.predict_proba(rows)
     finally:
         torch.set_default_dtype(torch.float32)
+    again = NASClassifier(**quicker).fit(rows, y)
+    np.testing.assert_array_equal(again.predict_proba(rows), probability)
+    np.testing.assert_array_equal(model.predict_proba(rows), probability)
 
 
 @pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode])

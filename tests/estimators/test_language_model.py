@@ -168,6 +168,21 @@ class TestScore:
         with torch.device("meta"), torch.autocast("cpu", torch.bfloat16):
             assert fitted.score(text) == expected
 
+    def test_nor_does_it_while_it_fits(self):
+        model = NASLanguageModel(
+            RecurrentSpace(n_nodes=2, hidden_size=4),
+            search_epochs=1,
+            max_epochs=1,
+            n_candidates=2,
+            batch_size=4,
+            n_steps=5,
+            random_state=0,
+        )
+        text = "the cat sat on the mat and the dog sat on the rug " * 8
+        expected = model.fit(text).score(text)
+        with torch.device("meta"):
+            assert model.fit(text).score(text) == expected
+
     def test_a_long_text_is_read_in_pieces(self, fitted):
         text = " ".join(make_documents(200, seed=4))
         values = fitted.log_likelihood(text)[0]
