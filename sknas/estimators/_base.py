@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from sklearn.metrics import get_scorer
+from sklearn.metrics import check_scoring
 from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
@@ -84,7 +84,12 @@ class BaseNAS(SearchingEstimator):
     def _reward(self, attributes: dict) -> NegativeLoss | ScorerReward:
         if self.scoring is None:
             return NegativeLoss(self._criterion())
-        return self._scorer_reward(get_scorer(self.scoring), attributes)
+        try:
+            scorer = check_scoring(self, self.scoring)
+        except ValueError as error:  # a metric is none
+            name = type(self).__name__
+            raise ValueError(f"The 'scoring' parameter of {name}: {error}") from error
+        return self._scorer_reward(scorer, attributes)
 
     @abstractmethod
     def _n_outputs(self, attributes: dict) -> int:

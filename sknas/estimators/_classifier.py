@@ -65,19 +65,17 @@ class NASClassifier(ClassifierMixin, BaseNAS):
         ones, down to 4.
 
     n_candidates : int or "auto", default="auto"
-        How many architectures are ranked in the end: the space's default one, and what
-        the strategy proposes. They are ranked on all held-back rows, but those for
-        images, series and texts on up to 256, where `scoring` is None. "auto" is 48,
-        and 12 for images, series and texts.
+        How many architectures are ranked in the end, at most: the space's default one,
+        and what the strategy proposes, equal ones once. They are ranked on all
+        held-back rows, but those for images, series and texts on up to 256, where
+        `scoring` is None. "auto" is 48, and 12 for images, series and texts.
 
     ensemble_size : int or "auto", default="auto"
-        How many networks are trained and averaged. "auto" is 4, but 2 of images of
-        which 2,000 or more are not held back: each had better be trained for longer;
-        and of tables of which 50,000 rows or more are not: two are about as good there.
-        The first, the third and so on have the best architectures; each other one has
-        the space's default architecture, since a held-back part is too small to be
-        relied on alone. With 1 the result is one plain network, of the best
-        architecture.
+        How many networks are trained and averaged. "auto" is 4; it is 2 where 2,000
+        images or more, or 50,000 rows of a table, are not held back. The first, the
+        third and so on have the best architectures; each other one has the space's
+        default architecture, since a held-back part is too small to be relied on alone.
+        With 1 the result is one plain network, of the best architecture.
 
     max_epochs : int or "auto", default="auto"
         Most epochs for which a found network is trained, before what `early_stopping`
@@ -88,12 +86,12 @@ class NASClassifier(ClassifierMixin, BaseNAS):
         times as many, if these are no more than 2,000 steps.
 
     batch_size : int or "auto", default="auto"
-        Rows in a step. "auto" is 32 under 800 rows, 64 under 2,000, 128 under
-        20,000, 256 under 100,000 and 512 above; for images it is 32, 64, 64, 128 and
-        256, and for series and texts 16, 32, 64, 128 and 256; of tables with 800 rows
-        or more, twice as many for Muon. Those rows count that are not held back, equal
-        ones once; under 128 rows it is a quarter of them, but 8 at least. The shared
-        parameters take up to twice as many again.
+        Rows in a step. "auto" is 32 under 800 rows, 64 under 2,000, 128 under 20,000,
+        256 under 100,000 and 512 above; for images it is 32, 64, 64, 128 and 256, and
+        for series and texts 16, 32, 64, 128 and 256; of tables with 800 rows or more,
+        twice as many for Muon. The numbers of rows are those of distinct rows that are
+        not held back; of fewer than 128, a batch has a quarter, and at least 8. The
+        shared parameters take up to twice as many again.
 
     lr : float, default=0.003
         Learning rate at the start; it warms up for 20 steps and then falls with the
@@ -156,11 +154,11 @@ class NASClassifier(ClassifierMixin, BaseNAS):
         trainings of images become longer.
 
     scoring : str, callable or None, default=None
-        What the search rewards: a scikit-learn scorer or its name. None is the
-        negative log-loss. A callable of your own gets a classifier that knows its
-        answers, an `X` of rows without columns, and `y`. Equal rows are one with a
-        weight, so that a metric that takes no weights sees them once.
-        `class_weight` counts in it.
+        What the search rewards: a scikit-learn scorer or its name. None is the negative
+        log-loss. A callable of your own is called with a classifier whose answers are
+        known already, an `X` of shape (n_rows, 0), and `y`. Equal rows are one with a
+        weight, so that a metric that takes no weights sees them once. `class_weight`
+        counts in it.
 
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes, as elsewhere in scikit-learn.
@@ -187,22 +185,23 @@ class NASClassifier(ClassifierMixin, BaseNAS):
         1 shows progress bars of the search, the candidates and the training.
 
     device : str, default="auto"
-        Where to compute: "cpu", "cuda", ...; "auto" is a GPU if there is one, but for
-        tables of fewer than 20,000 rows, which a CPU trains on as fast.
+        Where to compute: "cpu", "cuda", ... "auto" is a GPU if there is one, except for
+        tables of fewer than 20,000 rows, where a CPU is as fast.
 
     n_jobs : int or None, default=None
         How many networks to train at the same time, in processes, as in joblib: one
-        where less than ten seconds of `time_limit` are left, since processes take
-        some to start.
+        where less than ten seconds of `time_limit` are left. The first fit with it
+        waits several seconds for the processes to start, later ones do not.
 
     random_state : int, RandomState instance or None, default=None
         Decides all randomness. With an integer, `fit` gives the same model, bit for
         bit, on the same CPU or GPU.
 
     warm_start : bool, default=False
-        Whether another `fit` goes on from the last one: the same architectures
-        train on from their weights, without search, whatever `search_space`,
-        `architecture` and `ensemble_size` say by then. The classes must be the same.
+        Whether another `fit` goes on from the last one: the same architectures train on
+        from their weights, without search, whatever `search_space` and `architecture`
+        say by then. A larger `ensemble_size` adds networks that begin with the same
+        weights, a smaller one removes none. The classes must be the same.
 
     Attributes
     ----------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 
 import numpy as np
@@ -117,6 +117,11 @@ def resolve_architectures(
     """Give the architectures that the parameter `architecture` stands for."""
     if isinstance(architecture, str | Architecture):
         architecture = [architecture]
+    if isinstance(architecture, Mapping):
+        raise TypeError(
+            "The 'architecture' parameter is a dictionary: give Architecture("
+            f"{space.name!r}, {architecture!r}) instead."
+        )
     if not isinstance(architecture, Iterable):
         raise TypeError(
             "The 'architecture' parameter must be None, an Architecture, its JSON, or "

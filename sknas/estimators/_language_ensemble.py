@@ -86,6 +86,7 @@ class LanguageEnsemble:
         temperature: float,
         rng: np.random.RandomState,
         end: int | None,
+        never: int | None,
     ) -> list[int]:
         """Go on where a stream ends, token by token.
 
@@ -106,6 +107,9 @@ class LanguageEnsemble:
         end : int or None
             The token after which nothing follows, and which is left out.
 
+        never : int or None
+            The token that is not written.
+
         Returns
         -------
         written : list of int
@@ -122,6 +126,8 @@ class LanguageEnsemble:
             log_probability = log_mean_exp(
                 torch.stack(logits).log_softmax(dim=-1), self.weights
             )
+            if never is not None:
+                log_probability[never] = -torch.inf
             probability = (log_probability / temperature).softmax(dim=0).numpy()
             token = int(rng.choice(len(probability), p=probability))
             if token == end:

@@ -28,7 +28,7 @@ from sknas.estimators._streams import (
     are_ids,
     check_ids,
 )
-from sknas.preprocessing import TokenEncoder
+from sknas.preprocessing import UNKNOWN, TokenEncoder
 from sknas.search import InversePerplexity, SearchStrategy
 from sknas.spaces import SearchSpace
 from sknas.training import TokenLoss, own_turn, single_precision, single_thread
@@ -68,8 +68,9 @@ class NASLanguageModel(SearchingEstimator):
         125 steps, down to 2.
 
     n_candidates : int or "auto", default="auto"
-        How many cells are ranked in the end on all the text that is held back: the
-        space's default one, and what the strategy proposes. "auto" is 8.
+        How many cells are ranked in the end, at most, on all the text that is held
+        back: the space's default one, and what the strategy proposes, equal ones once.
+        "auto" is 8.
 
     ensemble_size : int or "auto", default="auto"
         How many networks are trained, and their probabilities averaged. "auto" is 1.
@@ -137,16 +138,17 @@ class NASLanguageModel(SearchingEstimator):
 
     n_jobs : int or None, default=None
         How many networks to train at the same time, in processes, as in joblib: one
-        where less than ten seconds of `time_limit` are left, since processes take
-        some to start.
+        where less than ten seconds of `time_limit` are left. The first fit with it
+        waits several seconds for the processes to start, later ones do not.
 
     random_state : int, RandomState instance or None, default=None
         Decides all randomness.
 
     warm_start : bool, default=False
         Whether another `fit` goes on from the last one: the same cells train on from
-        their weights, without search, whatever `search_space`, `architecture` and
-        `ensemble_size` say by then, and the vocabulary stays.
+        their weights, without search, whatever `search_space` and `architecture` say by
+        then, and the vocabulary stays. A larger `ensemble_size` adds networks that
+        begin with the same weights, a smaller one removes none.
 
     Attributes
     ----------
@@ -472,7 +474,9 @@ class NASLanguageModel(SearchingEstimator):
             How many tokens to write; fewer where a document ends before.
 
         prefix : str, array-like of int or None, default=None
-            What the text begins with: ids if the model was fitted on ids.
+            What the text begins with, and which is not written again: ids if the model
+            was fitted on ids. Words that are not in the vocabulary count as the unknown
+            one, which itself is never written.
 
         temperature : float, default=1.0
             Below 1, likely tokens are preferred more than they are likely. At least
@@ -509,9 +513,11 @@ class NASLanguageModel(SearchingEstimator):
                 )
             if len(prefix):
                 ids += self._streams(prefix, self._encoder)[0].tolist()
-        end = None if self.encoder_ is None else END
+        end, never = (None, None) if self.encoder_ is None else (END, UNKNOWN)
         with single_thread(self._device), single_precision(self._device):
-            written = self._ensemble().write(ids, n_tokens, temperature, rng, end)
+            written = self._ensemble().write(
+                ids, n_tokens, temperature, rng, end, never
+            )
         if self.encoder_ is None:
             return np.array(written, dtype=np.int64)
         return self.encoder_.inverse_transform([written])[0]

@@ -101,6 +101,35 @@ class SearchingEstimator(
     @abstractmethod
     def __init__(self) -> None: ...
 
+    def set_params(self, **params):
+        """Set parameters, as in scikit-learn.
+
+        Parameters
+        ----------
+        **params : dict
+            Parameters by their names; those of objects as `search_space__...` and
+            `strategy__...`.
+
+        Returns
+        -------
+        self : estimator
+            The estimator itself.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is set of an object for which there is a name only.
+        """
+        for name, example in (("search_space", "TabularSpace"), ("strategy", "ENAS")):
+            value = params.get(name, getattr(self, name))
+            nested = [key for key in params if key.startswith(f"{name}__")]
+            if nested and isinstance(value, str):
+                raise ValueError(
+                    f"{nested[0]!r} is a parameter of an object, but {name} is a name, "
+                    f"{value!r}: give an object, such as {name}={example}()."
+                )
+        return super().set_params(**params)
+
     @abstractmethod
     def _criterion(self) -> nn.Module:
         """Give the loss."""

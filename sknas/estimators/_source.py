@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from pprint import pformat
@@ -186,7 +187,13 @@ class SourceMixin:
         for architecture in self.architectures_:
             if architecture not in known:
                 name = known[architecture] = f"Network{len(known) + 1}"
-                definitions += self._space.source(architecture, self._spec, name)
+                source = self._space.source(architecture, self._spec, name)
+                if isinstance(source, str) or not isinstance(source, Iterable):
+                    raise TypeError(
+                        f"{type(self._space).__name__}.source must give a list of "
+                        f"definitions, got a {type(source).__name__}."
+                    )
+                definitions += source
         reader = self._reader_source()
         networks = [known[architecture] for architecture in self.architectures_]
         definitions = [*reader.definitions, *definitions]

@@ -219,14 +219,17 @@ def comparison_rows(
         If the baselines have no names.
 
     ValueError
-        If there are baselines, but no rows to judge by.
+        If there are baselines, but no rows to judge by, or X without y.
     """
     if not isinstance(baselines, Mapping | None):
         raise TypeError(
             "baselines must be None or a mapping of names to fitted estimators, such "
             f'as {{"random search": estimator}}, got a {type(baselines).__name__}.'
         )
-    if X is None or (y is None and not hasattr(estimator, "perplexity")):
+    needs_y = not hasattr(estimator, "perplexity")
+    if (X is None and y is not None) or (needs_y and X is not None and y is None):
+        raise ValueError("an estimator is judged on X and y: give both, or neither.")
+    if X is None:
         if baselines:
             raise ValueError("baselines are compared on X and y: give these too.")
         return []

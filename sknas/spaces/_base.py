@@ -360,8 +360,15 @@ def check_network(
             f"{type(space).__name__}.network must give a torch.nn.Module, got "
             f"{network!r}."
         )
-    with torch.no_grad():
-        logits = network.eval()(**inputs)
+    try:
+        with torch.no_grad():
+            logits = network.eval()(**inputs)
+    except TypeError as error:
+        raise TypeError(
+            f"The networks of {type(space).__name__} must take the inputs of a "
+            f"{spec.kind} as keyword arguments, {list(inputs)}: {error}. The method "
+            "'check_data' is for data that a space is not for."
+        ) from error
     expected = len(next(iter(inputs.values()))), spec.n_outputs
     if logits.ndim not in (2, 3) or logits.shape[-2:] != expected:
         raise ValueError(

@@ -321,7 +321,8 @@ def _cool_down(
 ) -> TrainingNet | None:
     """Train the network that a net came to in its best epoch, on with all rows.
 
-    It begins with the learning rate of that epoch, given by its `factor`.
+    Its learning rate begins with that of that epoch, given by its `factor`, and warms
+    up anew.
     What was held back so far is learnt too, and the weights settle, which they do not
     at the rate at which training was stopped.
     """

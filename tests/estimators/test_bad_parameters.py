@@ -213,6 +213,26 @@ def test_an_architecture_that_does_not_fit_is_refused(architecture, message):
     fails_at_once(NASClassifier(architecture=[architecture]), match="rchitecture")
 
 
+def test_an_architecture_that_is_a_dictionary_is_told_how_to_be_one():
+    model = NASClassifier(architecture={"n_layers": 1})
+    fails_at_once(model, TypeError, r"Architecture\('tabular', \{'n_layers': 1\}\)")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"strategy__entropy_weight": 0.1}, r"'enas'.*strategy=ENAS\(\)"),
+        ({"search_space__depths": (1,)}, r"'auto'.*search_space=TabularSpace\(\)"),
+        ({"strategy": "random", "strategy__entropy_weight": 0.1}, "'random'"),
+    ],
+)
+def test_a_name_has_no_parameters(parameters, message):
+    with pytest.raises(ValueError, match=message):
+        NASClassifier().set_params(**parameters)
+    model = NASRegressor().set_params(strategy=ENAS(), strategy__entropy_weight=0.1)
+    assert model.strategy.entropy_weight == 0.1
+
+
 def test_an_architecture_must_fit_the_given_space():
     space = TabularSpace(widths=(16, 32))
     architecture = Architecture("tabular", PLAIN)

@@ -208,6 +208,13 @@ class TestSample:
         assert text == "always purr"
         assert fitted.sample(1, prefix="cats that", temperature=0.1) == "live"
 
+    def test_words_that_are_not_known_are_not_written(self, quick):
+        text = "a b a c a d a e a f " * 30
+        model = NASLanguageModel(
+            **quick | {"encoder": TokenEncoder(max_features=2)}
+        ).fit(text)
+        assert "<unknown>" not in model.sample(50, random_state=0)
+
     def test_the_same_seed_writes_the_same(self, fitted):
         one, other = (fitted.sample(30, random_state=3) for _ in range(2))
         assert one == other

@@ -178,6 +178,17 @@ def test_a_space_of_ones_own_is_told_what_it_lacks(digits, quicker, tmp_path):
                 np.testing.assert_array_equal(given[f"networks.{i}.{name}"], value)
 
 
+def test_a_source_that_is_no_list_is_told_of(digits, quicker):
+    class Joined(TabularSpace):
+        def source(self, architecture, spec, name):
+            return "\n".join(super().source(architecture, spec, name))
+
+    X, _, y, _ = digits
+    clf = NASClassifier(Joined(), **quicker).fit(X, y)
+    with pytest.raises(TypeError, match="Joined.source must give a list.*a str"):
+        clf.export_code()
+
+
 def answer_of_code(clf, X):
     """Give what the exported code of a classifier answers."""
     names = {}

@@ -185,6 +185,13 @@ def test_a_card_has_the_figures_and_pictures_of_the_search(searched, tmp_path):
     assert "ensemble_size" in text
 
 
+def test_rows_need_labels(searched):
+    X, y = load_iris(return_X_y=True)
+    for rows in ({"X": X}, {"y": y}):
+        with pytest.raises(ValueError, match="X and y"):
+            report(searched, **rows)
+
+
 def test_baselines_need_rows(searched, tmp_path):
     for write in (report, lambda *a, **k: model_card(a[0], tmp_path, **k)):
         with pytest.raises(ValueError, match="give these too"):

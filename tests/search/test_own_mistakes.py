@@ -235,6 +235,21 @@ class NoSupernet(TabularSpace):
         return None
 
 
+class ForTables(TabularSpace):
+    """It forgets to say that it is not for images."""
+
+    def check_data(self, spec):
+        pass
+
+
+# torch warns of the layer without inputs that it is asked for
+@pytest.mark.filterwarnings("ignore:Initializing zero-element:UserWarning")
+def test_data_that_a_space_is_not_for_are_told_of(quicker):
+    images = np.zeros((20, 4, 4))
+    with pytest.raises(TypeError, match="ForTables must.*image.*'check_data'"):
+        NASClassifier(ForTables(), **quicker).fit(images, np.arange(20) % 2)
+
+
 class Narrow(TabularSpace):
     """Its supernet has fewer units than its networks."""
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from sklearn.metrics import accuracy_score, get_scorer, make_scorer
+from sklearn.metrics import accuracy_score, f1_score, get_scorer, make_scorer
 from sklearn.model_selection import cross_val_predict
 from skorch.callbacks import Callback
 
@@ -91,6 +91,11 @@ def test_what_is_no_scorer_is_told_before_anything_is_trained(quick, scoring):
         model.fit(X, rare)
     told = [str(raised.value), *getattr(raised.value, "__notes__", [])]
     assert any("'scoring' parameter of NASClassifier" in text for text in told)
+
+
+def test_a_metric_is_told_to_be_none(quick):
+    with pytest.raises(ValueError, match="'scoring'.*make_scorer"):
+        NASClassifier(**quick, scoring=f1_score).fit(X, rare)
 
 
 @pytest.mark.parametrize("scoring", ["rand_score", make_scorer(lambda y, p: 1.0)])
