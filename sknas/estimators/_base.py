@@ -212,7 +212,11 @@ class BaseNAS(SearchingEstimator):
                 torch.from_numpy(weight.astype(np.float32)),
                 # those that suit the first network
                 rounds=resolve_rounds(
-                    self.batch_size, kind, copies, self._optimizers_of(kind)[0]
+                    self.batch_size,
+                    kind,
+                    copies,
+                    self._optimizers_of(kind)[0],
+                    self._least_muon_rows,
                 ),
             ).to(device),
             held_back_shares(

@@ -168,26 +168,33 @@ DEFAULT_BATCH_SIZES = {
 
 # on tables, Muon bears batches that are larger by a factor, where rows are not so few
 # that an epoch has but a handful of steps; and what follows needs fewer steps
-MUON_FACTOR, LEAST_MUON_ROWS = 2, 800
+MUON_FACTOR = 2
 QUICK_WITH_MUON = {("table", "search"), ("series", "training")}
 
 
 def resolve_batch_size(
-    batch_size: int | str, kind: str, n_rows: int, optimizer: str
+    batch_size: int | str, kind: str, n_rows: int, optimizer: str, least_muon_rows: int
 ) -> int:
-    """Give the batch size: small where rows are few, so that steps are many."""
+    """Give the batch size: small where rows are few, so that steps are many.
+
+    From `least_muon_rows` on it is larger for Muon.
+    """
     if batch_size != "auto":
         return min(int(batch_size), n_rows)
     sizes = DEFAULT_BATCH_SIZES[kind]
     size = next(size for limit, size in sizes.items() if n_rows < limit)
-    if kind == "table" and optimizer == "muon" and n_rows >= LEAST_MUON_ROWS:
+    if kind == "table" and optimizer == "muon" and n_rows >= least_muon_rows:
         size *= MUON_FACTOR
     # several steps in an epoch, even of a handful of distinct rows
     return min(size, max(8, n_rows // 4), n_rows)
 
 
 def resolve_rounds(
-    batch_size: int | str, kind: str, copies: np.ndarray, optimizer: str
+    batch_size: int | str,
+    kind: str,
+    copies: np.ndarray,
+    optimizer: str,
+    least_muon_rows: int,
 ) -> int:
     """Give the rounds that an epoch goes through distinct rows, by their copies.
 
@@ -196,7 +203,9 @@ def resolve_rounds(
     """
     n_rows = int(copies.sum() // np.gcd.reduce(copies))
     n_steps, n_steps_of_round = (
-        math.ceil(n / resolve_batch_size(batch_size, kind, n, optimizer))
+        math.ceil(
+            n / resolve_batch_size(batch_size, kind, n, optimizer, least_muon_rows)
+        )
         for n in (n_rows, len(copies))
     )
     return max(1, min(round(n_steps / n_steps_of_round), MOST_ROUNDS))

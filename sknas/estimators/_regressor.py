@@ -98,10 +98,10 @@ class NASRegressor(RegressorMixin, BaseNAS):
     batch_size : int or "auto", default="auto"
         Rows in a step. "auto" is 32 under 800 rows, 64 under 2,000, 128 under 20,000,
         256 under 100,000 and 512 above; for images it is 32, 64, 64, 128 and 256, and
-        for series and texts 16, 32, 64, 128 and 256; of tables with 800 rows or more,
-        twice as many for Muon. The numbers of rows are those of distinct rows that are
-        not held back; of fewer than 128, a batch has a quarter, and at least 8. The
-        shared parameters take up to twice as many again.
+        for series and texts 16, 32, 64, 128 and 256; of tables with 800 rows or more
+        (320 for classes), twice as many for Muon. The numbers of rows are those of
+        distinct rows that are not held back; of fewer than 128, a batch has a quarter,
+        and at least 8. The shared parameters take up to twice as many again.
 
     lr : float, default=0.003
         Learning rate at the start; it warms up for 20 steps and then falls with the

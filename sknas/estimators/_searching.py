@@ -98,6 +98,9 @@ class SearchingEstimator(
     """By kind of the data, the optimizers that networks have in turn where it is
     "auto", if that is not AdamW alone."""
 
+    _least_muon_rows: ClassVar[int] = 800
+    """From so many rows of a table on, Muon's batches are larger by default."""
+
     @abstractmethod
     def __init__(self) -> None: ...
 
@@ -293,7 +296,11 @@ class SearchingEstimator(
         batch_size = train.batch_rows
         if batch_size is None:
             batch_size = resolve_batch_size(
-                self.batch_size, spec.kind, len(train), optimizer
+                self.batch_size,
+                spec.kind,
+                len(train),
+                optimizer,
+                self._least_muon_rows,
             )
         patience = self.n_iter_no_change
         if patience == "auto":

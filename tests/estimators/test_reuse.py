@@ -280,18 +280,29 @@ def test_networks_of_series_have_half_as_many_epochs_with_muon():
 
 
 @pytest.mark.parametrize(
-    ("optimizer", "n_rows", "batch_size"),
-    [("muon", 400, 32), ("muon", 1100, 128), ("adamw", 1100, 64)],
+    ("estimator", "optimizer", "n_rows", "batch_size"),
+    [
+        (NASClassifier, "muon", 390, 32),
+        (NASClassifier, "muon", 410, 64),
+        (NASClassifier, "muon", 1100, 128),
+        (NASClassifier, "adamw", 1100, 64),
+        (NASRegressor, "muon", 410, 32),
+        (NASRegressor, "muon", 1100, 128),
+    ],
 )
-def test_muon_takes_larger_batches_of_many_rows(quicker, optimizer, n_rows, batch_size):
+def test_muon_takes_larger_batches_of_many_rows(
+    quicker, estimator, optimizer, n_rows, batch_size
+):
     images, digits = load_digits(return_X_y=True)
     images, digits = images[:n_rows], digits[:n_rows]
 
-    def probability(**arguments):
-        model = NASClassifier(**quicker, optimizer=optimizer, **arguments)
-        return model.fit(images, digits).predict_proba(images)
+    def answer(**arguments):
+        model = estimator(**quicker, optimizer=optimizer, **arguments)
+        model.fit(images, digits)
+        return getattr(model, "predict_proba", model.predict)(images)
 
-    np.testing.assert_array_equal(probability(), probability(batch_size=batch_size))
+    expected = answer(batch_size=batch_size)
+    np.testing.assert_array_equal(answer(), expected)
 
 
 def test_of_images_muon_takes_batches_as_others_do():
