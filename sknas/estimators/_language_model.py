@@ -29,6 +29,7 @@ from sknas.estimators._streams import (
     check_ids,
 )
 from sknas.preprocessing import UNKNOWN, TokenEncoder
+from sknas.rules import COUNT, Rule, or_none
 from sknas.search import InversePerplexity, SearchStrategy
 from sknas.spaces import SearchSpace
 from sknas.training import TokenLoss, own_turn, single_precision, single_thread
@@ -319,19 +320,10 @@ class NASLanguageModel(SearchingEstimator):
 
     def _fit(self, X, y):
         started = time.monotonic()
-        check_parameters(self)
-        for name in ("batch_size", "n_steps"):
-            value = getattr(self, name)
-            if value is None or isinstance(value, str):  # as elsewhere they may be
-                raise ValueError(
-                    f"The {name!r} parameter of NASLanguageModel must be an integer "
-                    f"from 1 up. Got {value!r} instead."
-                )
-        if not (self.encoder is None or isinstance(self.encoder, TokenEncoder)):
-            raise ValueError(
-                "The 'encoder' parameter of NASLanguageModel must be None or a "
-                f"TokenEncoder. Got {self.encoder!r} instead."
-            )
+        is_encoder = Rule("a TokenEncoder", lambda v: isinstance(v, TokenEncoder))
+        check_parameters(
+            self, batch_size=COUNT, n_steps=COUNT, encoder=or_none(is_encoder)
+        )
         if isinstance(X, Iterator):
             X = list(X)  # documents, which are read twice
         plan = self._plan("language")

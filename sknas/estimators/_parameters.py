@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 
 import numpy as np
 import torch
+from sklearn.base import BaseEstimator
 from sklearn.metrics import get_scorer
 from skorch.callbacks import Callback
 
-from sknas.rules import is_count, is_flag, is_integer, is_number
+from sknas.rules import (
+    COUNT,
+    FLAG,
+    NOT_NEGATIVE,
+    POSITIVE,
+    Rule,
+    check_rules,
+    is_count,
+    is_flag,
+    is_integer,
+    is_number,
+    one_of,
+    or_auto,
+    or_none,
+)
 from sknas.training import (
     AUGMENTATIONS,
     OPTIMIZERS,
     REGRESSION_LOSSES,
     SCHEDULES,
 )
-
-
-def _count_or_auto(value: object) -> bool:
-    return value == "auto" if isinstance(value, str) else is_count(value)
-
-
-def _count_or_none(value: object) -> bool:
-    return value is None or is_count(value)
 
 
 def _is_seed(value: object) -> bool:
@@ -52,8 +58,6 @@ def _is_scoring(value: object) -> bool:
 
 
 def _is_image_shape(value: object) -> bool:
-    if value is None:
-        return True
     return (
         isinstance(value, tuple | list)
         and len(value) == 3
@@ -69,98 +73,85 @@ def _is_augmentation(value: object) -> bool:
     )
 
 
-_COUNT_OR_AUTO = 'an integer from 1 up or "auto"'
-
-# what each parameter must be: in words, and as a test
-RULES: dict[str, tuple[str, Callable[[object], bool]]] = {
-    "search_epochs": (_COUNT_OR_AUTO, _count_or_auto),
-    "n_candidates": (_COUNT_OR_AUTO, _count_or_auto),
-    "ensemble_size": (_COUNT_OR_AUTO, _count_or_auto),
-    "max_epochs": (_COUNT_OR_AUTO, _count_or_auto),
-    "batch_size": (_COUNT_OR_AUTO, _count_or_auto),
-    "lr": ("a number above 0", lambda v: is_number(v) and v > 0),
-    "weight_decay": ("a number from 0 up", lambda v: is_number(v) and v >= 0),
-    "optimizer": (
-        f"one of {['auto', *sorted(OPTIMIZERS)]}",
-        lambda v: isinstance(v, str) and v in ("auto", *OPTIMIZERS),
-    ),
-    "lr_schedule": (
-        f"one of {sorted(SCHEDULES)}",
-        lambda v: isinstance(v, str) and v in SCHEDULES,
-    ),
-    "max_gradient_norm": (
-        "None or a number above 0",
-        lambda v: v is None or (is_number(v) and v > 0),
-    ),
-    "augmentation": (
+RULES = {
+    "search_epochs": or_auto(COUNT),
+    "n_candidates": or_auto(COUNT),
+    "ensemble_size": or_auto(COUNT),
+    "max_epochs": or_auto(COUNT),
+    "batch_size": or_auto(COUNT),
+    "lr": POSITIVE,
+    "weight_decay": NOT_NEGATIVE,
+    "optimizer": one_of(["auto", *sorted(OPTIMIZERS)]),
+    "lr_schedule": one_of(sorted(SCHEDULES)),
+    "max_gradient_norm": or_none(POSITIVE),
+    "augmentation": Rule(
         f'"auto", None, or a tuple of callables and of {sorted(AUGMENTATIONS)}',
         _is_augmentation,
     ),
-    "image_shape": (
-        "None or a tuple of three integers, (channels, height, width)",
-        _is_image_shape,
+    "image_shape": or_none(
+        Rule("a tuple of three integers, (channels, height, width)", _is_image_shape)
     ),
-    "n_steps": ("None or an integer from 1 up", _count_or_none),
-    "n_features": ("None or an integer from 1 up", _count_or_none),
-    "n_tokens": ("None or an integer from 1 up", _count_or_none),
-    "validation_fraction": (
-        "a number from 0.01 to 0.5",
-        lambda v: is_number(v) and 0.01 <= v <= 0.5,
+    "n_steps": or_none(COUNT),
+    "n_features": or_none(COUNT),
+    "n_tokens": or_none(COUNT),
+    "validation_fraction": Rule(
+        "a number from 0.01 to 0.5", lambda v: is_number(v) and 0.01 <= v <= 0.5
     ),
-    "early_stopping": ("True or False", is_flag),
-    "n_iter_no_change": (_COUNT_OR_AUTO, _count_or_auto),
-    "scoring": ("None, a callable or the name of a scikit-learn scorer", _is_scoring),
-    "loss": (
-        f"one of {sorted(REGRESSION_LOSSES)}",
-        lambda v: isinstance(v, str) and v in REGRESSION_LOSSES,
+    "early_stopping": FLAG,
+    "n_iter_no_change": or_auto(COUNT),
+    "scoring": Rule(
+        "None, a callable or the name of a scikit-learn scorer", _is_scoring
     ),
-    "quantile": (
-        "None or a number between 0 and 1, both excluded",
-        lambda v: v is None or (is_number(v) and 0 < v < 1),
+    "loss": one_of(sorted(REGRESSION_LOSSES)),
+    "quantile": or_none(
+        Rule(
+            "a number between 0 and 1, both excluded",
+            lambda v: is_number(v) and 0 < v < 1,
+        )
     ),
-    "class_weight": (
+    "class_weight": Rule(
         'None, "balanced" or a dictionary from class to weight',
         lambda v: (
             v is None or isinstance(v, dict) or (isinstance(v, str) and v == "balanced")
         ),
     ),
-    "time_limit": (
-        "None or a number of seconds above 0",
-        lambda v: v is None or (is_number(v) and v > 0),
+    "time_limit": or_none(POSITIVE),
+    "checkpoint": or_none(
+        Rule("the path of a folder", lambda v: isinstance(v, str | os.PathLike))
     ),
-    "checkpoint": (
-        "None or the path of a folder",
-        lambda v: v is None or isinstance(v, str | os.PathLike),
+    "callbacks": or_none(
+        Rule(
+            "a list of skorch callbacks (instances, not classes)",
+            lambda v: (
+                isinstance(v, list | tuple) and all(isinstance(c, Callback) for c in v)
+            ),
+        )
     ),
-    "callbacks": (
-        "None or a list of skorch callbacks (instances, not classes)",
-        lambda v: (
-            v is None
-            or (isinstance(v, list | tuple) and all(isinstance(c, Callback) for c in v))
-        ),
-    ),
-    "verbose": (
+    "verbose": Rule(
         "True, False or an integer from 0 up",
         lambda v: is_flag(v) or (is_integer(v) and v >= 0),
     ),
-    "device": (
-        '"auto" or the name of a torch device such as "cpu" or "cuda"',
-        _is_device,
+    "device": Rule(
+        '"auto" or the name of a torch device such as "cpu" or "cuda"', _is_device
     ),
-    "n_jobs": (
-        "None or an integer other than 0",
-        lambda v: v is None or (is_integer(v) and v),
+    "n_jobs": or_none(Rule("an integer other than 0", lambda v: is_integer(v) and v)),
+    "random_state": Rule(
+        "None, an integer from 0 to 2**32 - 1 or a numpy RandomState", _is_seed
     ),
-    "random_state": (
-        "None, an integer from 0 to 2**32 - 1 or a numpy RandomState",
-        _is_seed,
-    ),
-    "warm_start": ("True or False", is_flag),
+    "warm_start": FLAG,
 }
 
 
-def check_parameters(estimator) -> None:
+def check_parameters(estimator: BaseEstimator, **rules: Rule) -> None:
     """Check an estimator's parameters, as far as they can be without data.
+
+    Parameters
+    ----------
+    estimator : sklearn.base.BaseEstimator
+        The estimator.
+
+    **rules : Rule
+        Rules of its own, for parameters that others do not have, or not so.
 
     Raises
     ------
@@ -169,14 +160,7 @@ def check_parameters(estimator) -> None:
         it must be, and what it was.
     """
     parameters = estimator.get_params(deep=False)
-    for name, value in parameters.items():
-        if name in RULES:
-            rule, is_right = RULES[name]
-            if not is_right(value):
-                raise ValueError(
-                    f"The {name!r} parameter of {type(estimator).__name__} must be "
-                    f"{rule}. Got {value!r} instead."
-                )
+    check_rules(estimator, {n: RULES[n] for n in parameters if n in RULES} | rules)
     if parameters.get("loss") == "quantile" and parameters["quantile"] is None:
         raise ValueError(
             f"The 'quantile' parameter of {type(estimator).__name__} must be set, to a "

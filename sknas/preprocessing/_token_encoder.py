@@ -9,8 +9,9 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.utils.validation import check_is_fitted
 
-from sknas.rules import is_count
+from sknas.rules import COUNT, check_rules, one_of, or_auto
 
+RULES = {"max_length": or_auto(COUNT), "keep": one_of(["first", "last"])}
 PADDING, UNKNOWN, FIRST = 0, 1, 2  # ids that no token has, and the first that one has
 LONGEST = 1_000  # ids in a row, where max_length is "auto"
 SHARE_WHOLE = 95  # of 100 documents, those that such rows hold whole
@@ -297,20 +298,7 @@ class TokenEncoder(TransformerMixin, BaseEstimator):
 
     def _check_parameters(self) -> None:
         """Check the parameters that scikit-learn's vectorizer does not know."""
-        if not (
-            self.max_length == "auto"
-            if isinstance(self.max_length, str)
-            else is_count(self.max_length)
-        ):
-            raise ValueError(
-                "The 'max_length' parameter of TokenEncoder must be an integer from 1 "
-                f'up or "auto". Got {self.max_length!r} instead.'
-            )
-        if self.keep not in ("first", "last"):
-            raise ValueError(
-                'The \'keep\' parameter of TokenEncoder must be "first" or "last". '
-                f"Got {self.keep!r} instead."
-            )
+        check_rules(self, RULES)
 
 
 def check_documents(X: Iterable[str]) -> list[str]:

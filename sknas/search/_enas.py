@@ -8,25 +8,22 @@ from torch import nn
 
 from sknas.architecture import Architecture
 from sknas.decisions import Decisions
-from sknas.rules import check_rules, is_count, is_flag, is_number, is_positive, is_rate
+from sknas.rules import COUNT, FLAG, NOT_NEGATIVE, POSITIVE, RATE, check_rules
 from sknas.search._controller import Controller
 from sknas.search._strategy import SearchStrategy
 from sknas.training import OPTIMIZERS, private_random_state
 
 POLICY_SAMPLES = 256  # that the options' probabilities are averaged over
-ABOVE_ZERO = "a number above 0", is_positive
-NOT_NEGATIVE = "a number from 0 up", lambda v: is_number(v) and v >= 0
-COUNT = "an integer from 1 up", is_count
 RULES = {
     "controller_hidden_size": COUNT,
-    "controller_lr": ABOVE_ZERO,
-    "temperature": ABOVE_ZERO,
-    "tanh_constant": ABOVE_ZERO,
+    "controller_lr": POSITIVE,
+    "temperature": POSITIVE,
+    "tanh_constant": POSITIVE,
     "entropy_weight": NOT_NEGATIVE,
     "skip_weight": NOT_NEGATIVE,
-    "baseline_decay": ("a number from 0 to below 1", is_rate),
-    "normalize_advantage": ("True or False", is_flag),
-    "max_gradient_norm": ABOVE_ZERO,
+    "baseline_decay": RATE,
+    "normalize_advantage": FLAG,
+    "max_gradient_norm": POSITIVE,
     "updates_per_epoch": COUNT,
     "samples_per_update": COUNT,
 }

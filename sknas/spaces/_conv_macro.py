@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sknas.architecture import Architecture
 from sknas.decisions import Decision, Decisions
-from sknas.rules import are_options, is_count
+from sknas.rules import COUNT, one_of, some_of
 from sknas.spaces._base import DataSpec
 from sknas.spaces._conv_macro_network import MacroNetwork, reduction_levels, skips_of
 from sknas.spaces._conv_macro_source import macro_source
@@ -76,11 +76,8 @@ class ConvMacroSpace(ConvSpace):
     _n_filters = (16, 24)
 
     _rules = ConvSpace._rules | {
-        "n_layers": ("an integer from 1 up", is_count),
-        "operations": (
-            f"a tuple of one or more different options of {list(OPERATIONS)}",
-            are_options(OPERATIONS),
-        ),
+        "n_layers": COUNT,
+        "operations": some_of(one_of(OPERATIONS)),
     }
 
     def __init__(

@@ -8,7 +8,7 @@ from torch import nn
 
 from sknas.architecture import Architecture
 from sknas.decisions import Decision, Decisions
-from sknas.rules import is_count, is_rate
+from sknas.rules import COUNT, RATE, or_none
 from sknas.spaces._base import DataSpec
 from sknas.spaces._conv_micro_network import (
     CELLS,
@@ -88,14 +88,11 @@ class ConvMicroSpace(ConvSpace):
     _n_filters = (12, 16)
 
     _rules = ConvSpace._rules | {
-        "n_cells": ("an integer from 1 up", is_count),
-        "n_nodes": ("an integer from 1 up", is_count),
-        "final_n_cells": (
-            "None or an integer from 1 up",
-            lambda v: v is None or is_count(v),
-        ),
-        "drop_path": ("a number from 0 to below 1", is_rate),
-        "auxiliary_weight": ("a number from 0 to below 1", is_rate),
+        "n_cells": COUNT,
+        "n_nodes": COUNT,
+        "final_n_cells": or_none(COUNT),
+        "drop_path": RATE,
+        "auxiliary_weight": RATE,
     }
 
     def __init__(

@@ -10,7 +10,16 @@ from torch import Tensor, nn
 
 from sknas.architecture import Architecture
 from sknas.modules import BatchNorm, convolution
-from sknas.rules import check_rules, is_count, is_rate
+from sknas.rules import (
+    COUNT,
+    RATE,
+    Rule,
+    check_rules,
+    is_count,
+    is_integer,
+    or_auto,
+    or_none,
+)
 from sknas.spaces._base import DataSpec, SearchSpace
 from sknas.spaces._entry import Entry, TokenCounts, entry_channels
 from sknas.spaces._fixed_arc import FixedArcMixin
@@ -222,30 +231,28 @@ def build_stem(
     return nn.Sequential(*layers)
 
 
+EVEN = Rule(
+    "an even integer from 2 up", lambda value: is_count(value) and value % 2 == 0
+)
+
+
 class ConvSpace(FixedArcMixin, SearchSpace):
     """Base class of the convolutional spaces: what they do with sizes and data."""
 
     _rules = {
-        "n_filters": (
-            '"auto" or an even integer from 2 up',
-            lambda v: v == "auto" if isinstance(v, str) else _is_even(v),
+        "n_filters": or_auto(EVEN),
+        "final_n_filters": or_none(EVEN),
+        "n_reductions": or_auto(
+            Rule("an integer from 0 up", lambda value: is_integer(value) and value >= 0)
         ),
-        "final_n_filters": (
-            "None or an even integer from 2 up",
-            lambda v: v is None or _is_even(v),
+        "stem_stride": or_auto(
+            Rule(
+                "a power of two",
+                lambda value: is_count(value) and value & (value - 1) == 0,
+            )
         ),
-        "n_reductions": (
-            '"auto" or an integer from 0 up',
-            lambda v: v == "auto" if isinstance(v, str) else v == 0 or is_count(v),
-        ),
-        "stem_stride": (
-            '"auto" or a power of two',
-            lambda v: (
-                v == "auto" if isinstance(v, str) else is_count(v) and v & (v - 1) == 0
-            ),
-        ),
-        "dropout": ("a number from 0 to below 1", is_rate),
-        "embedding_size": ("an integer from 1 up", is_count),
+        "dropout": RATE,
+        "embedding_size": COUNT,
     }
     """What each parameter must be: in words, and as a test."""
 
@@ -335,7 +342,3 @@ def input_shape(spec: DataSpec, embedding_size: int) -> tuple[int, ...]:
 
 def _divided(sizes: tuple[int, ...], stride: int) -> list[int]:
     return [-(-size // stride) for size in sizes]
-
-
-def _is_even(value: object) -> bool:
-    return is_count(value) and value % 2 == 0

@@ -8,11 +8,14 @@ from sknas.architecture import Architecture
 from sknas.decisions import Decision, Decisions
 from sknas.modules import CellDesign, loose_ends
 from sknas.rules import (
-    are_options,
+    COUNT,
+    POSITIVE,
+    RATE,
     check_rules,
-    is_count,
-    is_positive,
-    is_rate,
+    one_of,
+    or_auto,
+    or_none,
+    some_of,
 )
 from sknas.spaces._base import DataSpec, SearchSpace
 from sknas.spaces._dag import read_dag, write_dag
@@ -111,38 +114,17 @@ class RecurrentSpace(FixedArcMixin, SearchSpace):
     name = "recurrent"
 
     _rules = {
-        "n_nodes": ("an integer from 1 up", is_count),
-        "variant": (
-            f"one of {sorted(ACTIVATIONS)}",
-            lambda v: isinstance(v, str) and v in ACTIVATIONS,
-        ),
-        "activations": (
-            f"a tuple of one or more different options of {ACTIVATIONS['paper']}",
-            are_options(ACTIVATIONS["paper"]),
-        ),
-        "hidden_size": (
-            '"auto" or an integer from 1 up',
-            lambda v: v == "auto" if isinstance(v, str) else is_count(v),
-        ),
-        "embedding_size": ("an integer from 1 up", is_count),
-        "final_hidden_size": (
-            "None or an integer from 1 up",
-            lambda v: v is None or is_count(v),
-        ),
-        "stem_stride": (
-            '"auto" or an integer from 1 up',
-            lambda v: v == "auto" if isinstance(v, str) else is_count(v),
-        ),
-        "readout": (
-            f"one of {sorted(READOUTS)}",
-            lambda v: isinstance(v, str) and v in READOUTS,
-        ),
-        "dropout": ("a number from 0 to below 1", is_rate),
-        "recurrent_dropout": ("a number from 0 to below 1", is_rate),
-        "max_norm": (
-            "None or a number above 0",
-            lambda v: v is None or is_positive(v),
-        ),
+        "n_nodes": COUNT,
+        "variant": one_of(ACTIVATIONS),
+        "activations": some_of(one_of(ACTIVATIONS["paper"])),
+        "hidden_size": or_auto(COUNT),
+        "embedding_size": COUNT,
+        "final_hidden_size": or_none(COUNT),
+        "stem_stride": or_auto(COUNT),
+        "readout": one_of(READOUTS),
+        "dropout": RATE,
+        "recurrent_dropout": RATE,
+        "max_norm": or_none(POSITIVE),
     }
 
     def __init__(

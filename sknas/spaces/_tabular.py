@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-
-import numpy as np
 import torch
 from torch import nn
 
 from sknas.architecture import Architecture
 from sknas.decisions import Decision, Decisions
 from sknas.modules import ACTIVATIONS
-from sknas.rules import is_count, is_rate
+from sknas.rules import COUNT, FLAG, RATE, check_rules, one_of, some_of
 from sknas.spaces._base import DataSpec, SearchSpace
 from sknas.spaces._graph import Graph, Node
 from sknas.spaces._tabular_networks import (
@@ -22,21 +19,15 @@ from sknas.spaces._tabular_networks import (
 )
 from sknas.spaces._tabular_source import tabular_source
 
-
-def _one_of(names: Iterable[str]) -> tuple[str, Callable[[object], bool]]:
-    names = list(names)
-    return f"one of {names}", lambda value: isinstance(value, str) and value in names
-
-
-# what the options of each parameter must be: in words, and as a test
-OPTION_RULES: dict[str, tuple[str, Callable[[object], bool]]] = {
-    "numeric_embeddings": _one_of([*EMBEDDINGS, "none"]),
-    "normalizations": _one_of(["none", "layer"]),
-    "dropouts": ("a number from 0 to below 1", is_rate),
-    "depths": ("an integer from 1 up", is_count),
-    "activations": _one_of(ACTIVATIONS),
-    "widths": ("an integer from 1 up", is_count),
-    "skips": ("True or False", lambda value: isinstance(value, bool)),
+RULES = {
+    "numeric_embeddings": some_of(one_of([*EMBEDDINGS, "none"])),
+    "normalizations": some_of(one_of(["none", "layer"])),
+    "dropouts": some_of(RATE),
+    "depths": some_of(COUNT),
+    "activations": some_of(one_of(ACTIVATIONS)),
+    "widths": some_of(COUNT),
+    "skips": some_of(FLAG),
+    "n_heads": COUNT,
 }
 
 
@@ -114,21 +105,20 @@ class TabularSpace(SearchSpace):
         decisions : Decisions
             The decisions of a layer count only where the network is that deep.
         """
-        options = self._options()
-        depths = options["depths"]
+        check_rules(self, RULES)
         decisions = [
-            Decision("numeric_embedding", options["numeric_embeddings"]),
-            Decision("normalization", options["normalizations"]),
-            Decision("dropout", options["dropouts"]),
-            Decision("n_layers", depths),
+            Decision("numeric_embedding", self.numeric_embeddings),
+            Decision("normalization", self.normalizations),
+            Decision("dropout", self.dropouts),
+            Decision("n_layers", self.depths),
         ]
-        for layer in range(1, max(depths) + 1):
-            deep = ("n_layers", tuple(d for d in depths if d >= layer))
-            of_layer = {
-                "activation": options["activations"],
-                "width": options["widths"],
-                "skip": options["skips"],
-            }
+        of_layer = {
+            "activation": self.activations,
+            "width": self.widths,
+            "skip": self.skips,
+        }
+        for layer in range(1, max(self.depths) + 1):
+            deep = ("n_layers", tuple(d for d in self.depths if d >= layer))
             decisions += [
                 Decision(
                     f"{name}_{layer}",
@@ -140,32 +130,6 @@ class TabularSpace(SearchSpace):
                 if layer > 1 or name != "skip"
             ]
         return Decisions(self.name, decisions)
-
-    def _options(self) -> dict[str, tuple]:
-        """Check the parameters; give their options as plain Python values."""
-        n_heads = self.n_heads
-        if not is_count(n_heads):
-            raise ValueError(
-                "n_heads of TabularSpace must be an integer from 1 up, got "
-                f"{n_heads!r}."
-            )
-        options = {}
-        for name, (rule, is_right) in OPTION_RULES.items():
-            values = getattr(self, name)
-            if (
-                not isinstance(values, tuple | list)
-                or not values
-                or not all(map(is_right, values))
-                or len(set(values)) < len(values)
-            ):
-                raise ValueError(
-                    f"{name} of TabularSpace must be a tuple of one or more different "
-                    f"options, each {rule}. Got {values!r}."
-                )
-            options[name] = tuple(
-                v.item() if isinstance(v, np.generic) else v for v in values
-            )
-        return options
 
     def check_data(self, spec: DataSpec) -> None:
         """Check that the data are tables; see the base class."""

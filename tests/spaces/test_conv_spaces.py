@@ -239,7 +239,7 @@ class TestSizes:
     ],
 )
 def test_a_wrong_parameter_is_named(space, parameter, value):
-    with pytest.raises(ValueError, match=f"^{parameter} of {space.__name__}"):
+    with pytest.raises(ValueError, match=f"'{parameter}' parameter of {space.__name__}"):
         space(**{parameter: value}).decisions()
 
 

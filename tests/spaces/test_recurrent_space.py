@@ -143,7 +143,7 @@ class TestInWords:
     ],
 )
 def test_a_wrong_parameter_is_named(name, value):
-    with pytest.raises(ValueError, match=f"{name} of RecurrentSpace"):
+    with pytest.raises(ValueError, match=f"'{name}' parameter of RecurrentSpace"):
         RecurrentSpace(**{name: value}).decisions()
 
 
