@@ -11,7 +11,7 @@ Of KEEL's balanced sets all that are not among scikit-learn's and the developers
 (by other names, some are); of R's packages those of 150 rows and more that have
 something to predict. Of what sknas does by default, the cooldown, and how often an
 epoch goes through equal rows, were decided on with these; all else was not. A larger
-table is cut down to `MOST_ROWS`. Those of `--larger` have 10,000 rows and more; how
+table is cut down to `MAX_ROWS`. Those of `--larger` have 10,000 rows and more; how
 many epochs and bins there are of so many was decided on with some of these.
 """
 
@@ -25,9 +25,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-MOST_ROWS = 8000
-MOST_ROWS_LARGER = 40_000
-LEAST_COUNT = 8  # rows of a class; rarer ones are left out
+MAX_ROWS = 8000
+MAX_ROWS_LARGER = 40_000
+MIN_COUNT = 8  # rows of a class; rarer ones are left out
 
 KEEL = """
     banana breast bupa hayes-roth heart housevotes ionosphere led7digit letter magic
@@ -156,7 +156,7 @@ def write(
     y = table[target].astype(float if task == "regression" else str)
     if task == "classification":
         counts = y.map(y.value_counts())
-        table, y = table[counts >= LEAST_COUNT], y[counts >= LEAST_COUNT]
+        table, y = table[counts >= MIN_COUNT], y[counts >= MIN_COUNT]
     X = table.drop(columns=target).rename(columns=str).copy()  # in one piece
     X.assign(target=y).to_csv(folder / f"{name}.csv", index=False)
     categorical = X.select_dtypes(exclude="number").columns.tolist()
@@ -171,10 +171,10 @@ def main() -> None:
     arguments = parser.parse_args()
     folder = arguments.folder
     folder.mkdir(parents=True, exist_ok=True)
-    keel, classes, numbers, most_rows = KEEL, CLASSES, NUMBERS, MOST_ROWS
+    keel, classes, numbers, most_rows = KEEL, CLASSES, NUMBERS, MAX_ROWS
     if arguments.larger:
         keel, classes, numbers = LARGER_KEEL, LARGER_CLASSES, LARGER_NUMBERS
-        most_rows = MOST_ROWS_LARGER
+        most_rows = MAX_ROWS_LARGER
     described = {}
     for name in keel:
         key = f"k_{name}"

@@ -42,7 +42,7 @@ from sknas.training import (
 )
 
 # of a row, where their mean is one: in single precision, all of a part may not be zero
-LEAST_WEIGHT = 1e-30
+MIN_WEIGHT = 1e-30
 
 
 class BaseNAS(SearchingEstimator):
@@ -158,7 +158,7 @@ class BaseNAS(SearchingEstimator):
             row_keys([part[index] for part in parts]), copies, self._n_parts()
         )
         rows = rows.take(index)
-        weight = np.maximum(weight / weight.mean(), LEAST_WEIGHT)
+        weight = np.maximum(weight / weight.mean(), MIN_WEIGHT)
         return rows, target[index], weight, copies, is_common
 
     # Fitting.

@@ -24,8 +24,8 @@ from sknas.spaces import (
 )
 from sknas.training import Augmentation, can_compute
 
-MOST_ROUNDS = 8  # through distinct rows, in an epoch
-LEAST_GPU_ROWS = 20_000  # of a table, where device is "auto"
+MAX_ROUNDS = 8  # through distinct rows, in an epoch
+MIN_GPU_ROWS = 20_000  # of a table, where device is "auto"
 MANY_ROWS = 50_000  # of a table, from where on trainings are shorter and fewer
 
 # what search_space="auto" stands for, by the kind of the data
@@ -146,7 +146,7 @@ def resolve_architectures(
 def resolve_device(device: str, kind: str, n_rows: int) -> str:
     """Give the device that the parameter `device` stands for."""
     if device == "auto":
-        if kind == "table" and n_rows < LEAST_GPU_ROWS:
+        if kind == "table" and n_rows < MIN_GPU_ROWS:
             return "cpu"  # steps are so small that a GPU waits for the next one
         return "cuda" if torch.cuda.is_available() else "cpu"
     if not can_compute(device):
@@ -208,7 +208,7 @@ def resolve_rounds(
         )
         for n in (n_rows, len(copies))
     )
-    return max(1, min(round(n_steps / n_steps_of_round), MOST_ROUNDS))
+    return max(1, min(round(n_steps / n_steps_of_round), MAX_ROUNDS))
 
 
 # by default: most and least epochs of the search and of a training, and how many steps
@@ -225,7 +225,7 @@ PLACES = {"series": 256, "text": 256}
 
 # networks of images that are slow to learn may take several times as many epochs, if
 # these come to no more steps; easy ones, such as digits, would not gain by them
-MOST_TIMES, MOST_STEPS = 4, 2_000
+MAX_TIMES, MAX_STEPS = 4, 2_000
 
 # networks to train and average, by default: fewer from so many rows on, since of images
 # long trainings of two gain more than short ones of four, and on large tables, where
@@ -255,7 +255,7 @@ def resolve_most_epochs(
     """Give how many epochs there may be where networks are slow to learn."""
     if epochs != "auto" or kind != "image":
         return max_epochs
-    return max(max_epochs, min(MOST_TIMES * max_epochs, MOST_STEPS // n_steps))
+    return max(max_epochs, min(MAX_TIMES * max_epochs, MAX_STEPS // n_steps))
 
 
 def resolve_ensemble_size(ensemble_size: int | str, kind: str, n_rows: int) -> int:
@@ -273,8 +273,14 @@ N_CANDIDATES = {"table": 48, "image": 12, "series": 12, "text": 12, "language": 
 # held-back rows that a step of the strategy is judged by, and those that architectures
 # are ranked by in the end, None for all: convolutional ones answer each by itself, and
 # took half as long for both as their shared training
-REWARD_ROWS = {"table": 128, "image": 64, "series": 64, "text": 64, "language": 16}
-RANKING_ROWS = {
+REWARD_ROWS_BY_KIND = {
+    "table": 128,
+    "image": 64,
+    "series": 64,
+    "text": 64,
+    "language": 16,
+}
+RANKING_ROWS_BY_KIND = {
     "table": None,
     "image": 256,
     "series": 256,

@@ -34,7 +34,7 @@ from sknas.search import InversePerplexity, SearchStrategy
 from sknas.spaces import SearchSpace
 from sknas.training import TokenLoss, own_turn, single_precision, single_thread
 
-LEAST_TOKENS = 20
+MIN_TOKENS = 20
 
 
 class NASLanguageModel(SearchingEstimator):
@@ -330,10 +330,10 @@ class NASLanguageModel(SearchingEstimator):
         reader = self._encoder if plan.goes_on else self._read_vocabulary(X)
         ids = np.concatenate(self._streams(X, reader))
         n_parts = self._n_parts()
-        if len(ids) < max(LEAST_TOKENS, n_parts):
+        if len(ids) < max(MIN_TOKENS, n_parts):
             raise ValueError(
                 f"X has {len(ids)} tokens, too few to learn from: at least "
-                f"{max(LEAST_TOKENS, n_parts)} are needed."
+                f"{max(MIN_TOKENS, n_parts)} are needed."
             )
         device = resolve_device(self.device, "language", len(ids))
         checkpoint = Checkpoint(self.checkpoint, [self._identity(), ids], plan.seed)

@@ -24,7 +24,7 @@ from sknas.search import RegressorReward, ScorerReward, SearchStrategy
 from sknas.spaces import SearchSpace
 from sknas.training import RegressionLoss
 
-MOST_SPREADS = 1e18  # of a scaled target, whose square is a single-precision number
+MAX_SPREADS = 1e18  # of a scaled target, whose square is a single-precision number
 LARGEST = 1e300  # target, whose distance from another is still a number
 N_STRATA = 10  # of targets by their size, each spread evenly over the parts held back
 
@@ -493,7 +493,7 @@ class NASRegressor(RegressorMixin, BaseNAS):
         center, spread = scale
         # a constant is learnt as zeros
         scaled = (target - center) / np.where(spread > 0, spread, 1.0)
-        scaled = np.clip(scaled, -MOST_SPREADS, MOST_SPREADS)
+        scaled = np.clip(scaled, -MAX_SPREADS, MAX_SPREADS)
         return scaled.astype(np.float32), {"_scale": scale}
 
     def _strata(self, target: np.ndarray) -> np.ndarray:

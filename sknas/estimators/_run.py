@@ -17,7 +17,7 @@ from torch import nn
 
 from sknas.architecture import Architecture
 from sknas.estimators._checkpoint import Checkpoint
-from sknas.estimators._defaults import RANKING_ROWS, REWARD_ROWS
+from sknas.estimators._defaults import RANKING_ROWS_BY_KIND, REWARD_ROWS_BY_KIND
 from sknas.notices import warn_caller
 from sknas.search import (
     Problem,
@@ -184,8 +184,8 @@ class FitRun:
                 valid,
                 reward,
                 self.recipe,
-                REWARD_ROWS[self.spec.kind],
-                None if is_scorer else RANKING_ROWS[self.spec.kind],
+                REWARD_ROWS_BY_KIND[self.spec.kind],
+                None if is_scorer else RANKING_ROWS_BY_KIND[self.spec.kind],
             ),
             strategy,
             search_epochs=search_epochs,

@@ -12,7 +12,7 @@ from sknas.spaces import DataSpec
 from sknas.training import TensorTable
 
 END = 0  # the token between documents, which a stream begins after
-MOST_TOKENS = 10_000_000  # ids, each of which gets an embedding
+MAX_TOKENS = 10_000_000  # ids, each of which gets an embedding
 JUDGED_STEPS = 256  # of a row that is judged, which begins without a state
 
 
@@ -128,10 +128,10 @@ def are_ids(X) -> bool:
 
 def check_n_tokens(n_tokens: int) -> None:
     """Raise an error if there are more ids than a network can have embeddings of."""
-    if n_tokens > MOST_TOKENS:
+    if n_tokens > MAX_TOKENS:
         raise ValueError(
             f"X has ids of tokens up to {n_tokens - 1}, which is too many to embed: "
-            f"number the tokens from 0 to less than {MOST_TOKENS:,}."
+            f"number the tokens from 0 to less than {MAX_TOKENS:,}."
         )
 
 

@@ -15,7 +15,7 @@ CLIP = 3.0  # numbers bend towards +-3 spreads, as in RealMLP (Holzmueller et al
 FIT_ROWS = 100_000  # medians, spreads and edges of bins are taken from so many rows
 # bins of each number, for its piecewise-linear embedding: more where rows are many, but
 # not of many columns, with which they would cost most of a step
-LEAST_BINS, MOST_BINS, ROWS_PER_BIN, MOST_BINS_TOGETHER = 16, 64, 200, 4096
+MIN_BINS, MAX_BINS, ROWS_PER_BIN, MAX_BINS_TOGETHER = 16, 64, 200, 4096
 MIN_FREQUENCY = 2  # rarer levels of a category are merged into one
 MAX_LEVELS = 128  # and so are the rarest beyond so many
 
@@ -31,8 +31,8 @@ def common_levels(codes: np.ndarray, copies: np.ndarray) -> np.ndarray:
 
 def number_of_bins(n_rows: int, n_columns: int) -> int:
     """Give the number of bins of each column, by distinct rows and by columns."""
-    most = min(MOST_BINS, n_rows // ROWS_PER_BIN, MOST_BINS_TOGETHER // n_columns)
-    return max(LEAST_BINS, most)
+    most = min(MAX_BINS, n_rows // ROWS_PER_BIN, MAX_BINS_TOGETHER // n_columns)
+    return max(MIN_BINS, most)
 
 
 def find_bin_edges(column: np.ndarray, n_bins: int) -> np.ndarray:

@@ -9,7 +9,7 @@ from sknas.inspection._checks import check_searched
 from sknas.inspection._matplotlib import import_pyplot
 
 SMALLEST, LARGEST = 30.0, 260.0  # areas of marks, in square points
-LEAST_PAIRS = 3  # of scores, for a rank correlation
+MIN_PAIRS = 3  # of scores, for a rank correlation
 
 
 class CandidatesDisplay:
@@ -118,7 +118,7 @@ class CandidatesDisplay:
         self.ax_, self.figure_ = ax, ax.figure
         trained = np.isfinite(self.first_score) & np.isfinite(self.shared_score)
         self.rank_correlation_ = float("nan")
-        if trained.sum() >= LEAST_PAIRS:
+        if trained.sum() >= MIN_PAIRS:
             pair = self.shared_score[trained], self.first_score[trained]
             if all(len(set(values)) > 1 for values in pair):
                 self.rank_correlation_ = float(spearmanr(*pair).statistic)

@@ -2,7 +2,7 @@
 
 from sknas.search._enas import ENAS
 from sknas.search._engine import SearchResult, search
-from sknas.search._halving import Problem
+from sknas.search._problem import Problem
 from sknas.search._random import RandomSearch
 from sknas.search._reward import (
     ClassifierReward,

@@ -11,8 +11,9 @@ from skorch.dataset import Dataset
 from torch import nn
 
 from sknas.architecture import Architecture
-from sknas.search._halving import Candidate, Problem, halve, results_table
+from sknas.search._halving import Candidate, halve, results_table
 from sknas.search._net import SearchNet
+from sknas.search._problem import Problem
 from sknas.search._strategy import SearchStrategy, final_policy, propose
 from sknas.training import (
     BatchIterator,
@@ -29,11 +30,11 @@ from sknas.training import (
 
 # of the time that is left: for the shared parameters, then for the ranking
 SECONDS_SHARES = 0.3, 0.1
-LEAST_EPOCHS = 3  # of the shared parameters, for a ranking by them
+MIN_SEARCH_EPOCHS = 3  # of the shared parameters, for a ranking by them
 # a step of the shared network costs more by its operations than by its rows: it takes
 # twice the rows of other steps, if that leaves so many steps in an epoch
 BATCH_FACTOR = 2
-LEAST_STEPS = 12
+MIN_EPOCH_STEPS = 12
 
 
 @dataclass
@@ -150,7 +151,7 @@ def search(
     durations = [epoch["dur"] for epoch in net.history if "dur" in epoch]
     proposals = [problem.space.default_architecture()]
     # shared parameters that have hardly been trained rank nothing
-    is_ranked = len(durations) >= min(LEAST_EPOCHS, search_epochs)
+    is_ranked = len(durations) >= min(MIN_SEARCH_EPOCHS, search_epochs)
     if not progress.stopped and is_ranked:
         proposals += propose(strategy, n_candidates - 1, decisions, in_the_end=True)
     elif net.best_architecture_ is not None:
@@ -218,10 +219,10 @@ def _train_shared(
         return fitted([(best, _shared_network(problem, net, best))])
 
     n_rows = len(problem.train)
-    batch_size = min(BATCH_FACTOR * recipe.batch_size, n_rows // LEAST_STEPS)
+    batch_size = min(BATCH_FACTOR * recipe.batch_size, n_rows // MIN_EPOCH_STEPS)
     batch_size = max(recipe.batch_size, batch_size)
     n_steps = len(BatchIterator(problem.train, batch_size))
-    least_steps = min(LEAST_EPOCHS, search_epochs) * n_steps
+    least_steps = min(MIN_SEARCH_EPOCHS, search_epochs) * n_steps
     budget = TimeBudget(seconds, least_steps=least_steps, is_optional=True)
     schedule = Schedule(
         search_epochs * n_steps,

@@ -12,17 +12,13 @@ from torch import nn
 
 from sknas.architecture import Architecture
 from sknas.decisions import Decisions
-from sknas.search._net import REWARD_ROWS
-from sknas.spaces import DataSpec, SearchSpace
+from sknas.search._problem import Problem
 from sknas.training import (
     Progress,
-    Recipe,
-    TensorTable,
     TimeBudget,
     TrainedNetwork,
     load_weights,
     predict_logits,
-    private_random_state,
     run_tasks,
     train_network,
 )
@@ -60,59 +56,6 @@ class Candidate:
         """Sort key: who came further comes first, then who scored better."""
         score = self.scores[-1] if self.scores else self.shared_score
         return -len(self.scores), -np.nan_to_num(score, nan=-np.inf)
-
-
-@dataclass(frozen=True)
-class Problem:
-    """What is searched, and by what it is judged.
-
-    Parameters
-    ----------
-    space : SearchSpace
-        What can be built.
-
-    spec : DataSpec
-        What the data look like.
-
-    train, valid : TensorTable
-        Rows to train on, and rows to judge by.
-
-    reward : callable
-        Gives rewards from logits (n_architectures, n_rows, n_outputs), targets and
-        weights.
-
-    recipe : Recipe
-        How stand-alone networks are trained.
-
-    reward_rows : int, default=128
-        Held-back rows that a step of the strategy is judged by.
-
-    ranking_rows : int or None, default=None
-        Held-back rows, at most, that architectures are ranked by with the shared
-        parameters; None: all.
-    """
-
-    space: SearchSpace
-    spec: DataSpec
-    train: TensorTable
-    valid: TensorTable
-    reward: Callable
-    recipe: Recipe
-    reward_rows: int = REWARD_ROWS
-    ranking_rows: int | None = None
-
-    @property
-    def n_outputs(self) -> int | None:
-        """Outputs of a row; None of language models, where rows have many tokens."""
-        return None if self.spec.kind == "language" else self.spec.n_outputs
-
-    def build(self, architecture: Architecture) -> nn.Module:
-        """Build the stand-alone network of an architecture.
-
-        Its first weights are not for training, and draw on no training's randomness.
-        """
-        with private_random_state(0):
-            return self.space.network(architecture, self.spec)
 
 
 def halve(

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from sknas.spaces._base import DataSpec
 
 COUNT_SCALE = 4.0  # so that weights need not grow far
-MOST = 30.0  # spreads from the mean: what is beyond would spoil normalization
+MAX_SPREADS = 30.0  # spreads from the mean: what is beyond would spoil normalization
 
 
 def entry_channels(spec: DataSpec, embedding_size: int) -> int:
@@ -67,7 +67,7 @@ n_steps)
         if self.reads_tokens:
             x = self.embedding(inputs).transpose(-1, -2)
             return x, _before_end(inputs != 0)
-        x = ((inputs.float() - self.mean) / self.scale).clamp(-MOST, MOST)
+        x = ((inputs.float() - self.mean) / self.scale).clamp(-MAX_SPREADS, MAX_SPREADS)
         if self.n_axes == 2:
             return x, None
         is_missing = x.isnan()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sknas.spaces._base import DataSpec
-from sknas.spaces._entry import COUNT_SCALE, MOST
+from sknas.spaces._entry import COUNT_SCALE, MAX_SPREADS
 
 IMAGE_ENTRY = '''
 class Entry(nn.Module):
@@ -87,7 +87,7 @@ def entry_source(spec: DataSpec, embedding_size: int) -> list[str]:
         What it needs, and itself.
     """
     if spec.image_shape is not None:
-        scaling = {"n_channels": spec.image_shape[0], "most": MOST}
+        scaling = {"n_channels": spec.image_shape[0], "most": MAX_SPREADS}
         if spec.kind == "image":
             return [IMAGE_ENTRY.format(**scaling)]
         return [BEFORE_END, SERIES_ENTRY.format(**scaling)]

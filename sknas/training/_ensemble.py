@@ -11,13 +11,13 @@ from torch import nn
 
 from sknas.training._data import BatchIterator, TensorTable
 from sknas.training._progress import Progress
-from sknas.training._schedule import LEAST_SHARE, TimeBudget
+from sknas.training._schedule import MIN_SHARE, TimeBudget
 from sknas.training._tasks import n_workers, run_tasks
 from sknas.training._train import Recipe, TrainedNetwork, train_network
 from sknas.training._weights import Weights, load_weights
 
-LEAST_EPOCHS = 30  # of a network, at the cost of those that would follow
-LEAST_LOSS = 0.01  # of the mean loss, added to each: none is perfect
+MIN_NETWORK_EPOCHS = 30  # of a network, at the cost of those that would follow
+MIN_LOSS = 0.01  # of the mean loss, added to each: none is perfect
 # two, since the epoch that is kept was lucky with the rows that it is judged by: on 132
 # splits of tables of classes, a log-loss lower by 0.0011 +- 0.0005 than with three
 # tenths of the mean loss instead, with one lower by 0.0006 +- 0.0004
@@ -46,7 +46,7 @@ def ensemble_weights(members: list[TrainedNetwork]) -> np.ndarray:
     error = np.sqrt(np.mean(np.square([member.score_error for member in members])))
     if not np.isfinite([*loss, error]).all() or loss.mean() == 0:
         return np.full(len(members), 1 / len(members))
-    weights = ((loss + STANDARD_ERRORS * error) / loss.mean() + LEAST_LOSS) ** -2
+    weights = ((loss + STANDARD_ERRORS * error) / loss.mean() + MIN_LOSS) ** -2
     return weights / weights.sum()
 
 
@@ -125,7 +125,7 @@ def train_ensemble(
             deadline = time.monotonic() + (i // at_once + 1) * seconds
             return TimeBudget(seconds, deadline=deadline)
         # one network that is trained is better than several that are not
-        least_epochs = min(LEAST_EPOCHS, recipe(i).max_epochs)
+        least_epochs = min(MIN_NETWORK_EPOCHS, recipe(i).max_epochs)
         return TimeBudget(left / (n_members - i), left, least_epochs * n_steps)
 
     def task(i: int, **reporting) -> Callable[[], TrainedNetwork]:
@@ -174,7 +174,7 @@ def train_ensemble(
             keep(i, trained)
             progress.stopped |= trained.interrupted
             stop = progress.end(fitted_so_far) or progress.stopped
-            if stop or progress.time_left() <= LEAST_SHARE * trained.seconds:
+            if stop or progress.time_left() <= MIN_SHARE * trained.seconds:
                 break
     progress.end(fitted_so_far)
     return members

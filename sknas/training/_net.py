@@ -13,7 +13,7 @@ from sknas.training._data import Batch
 from sknas.training._optimizers import Muon, matrix_groups
 from sknas.training._progress import StopTraining, interruptible
 from sknas.training._recording import (
-    LEAST_STEPS,
+    MIN_RECORDED_STEPS,
     RecordedStep,
     can_be_recorded,
     changes_by_epoch,
@@ -230,7 +230,7 @@ class TrainingNet(InMemoryNet):
                 self._recorded = None
             else:
                 n_steps *= self.max_epochs
-            self._records = n_steps >= LEAST_STEPS
+            self._records = n_steps >= MIN_RECORDED_STEPS
 
     def on_train_end(self, net, **kwargs) -> None:
         """Give back the memory that a recorded step has."""

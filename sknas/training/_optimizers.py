@@ -15,7 +15,7 @@ MOMENTUM = 0.95
 # up into the range of 0.7 to 1.2
 POLYNOMIAL = 3.4445, -4.7750, 2.0315
 N_ITERATIONS = 5
-LEAST_NORM = 1e-12  # of what is made a direction: less is no gradient but rounding
+MIN_NORM = 1e-12  # of what is made a direction: less is no gradient but rounding
 WIDE = 2  # from so many columns a row on, the Gram matrix alone is quicker to iterate
 # Liu et al. (2025) have 0.2, with which a step is as long as one of AdamW; here longer
 # ones were as good and sooner through
@@ -153,7 +153,7 @@ def orthogonalized(matrices: list[Tensor]) -> list[Tensor]:
 def _iterated(x: Tensor) -> Tensor:
     """Iterate on a stack of matrices, none of which has more rows than columns."""
     norms = torch.linalg.matrix_norm(x, keepdim=True)
-    x = x / norms.clamp(min=LEAST_NORM)
+    x = x / norms.clamp(min=MIN_NORM)
     n_rows, n_columns = x.shape[1:]
     a, b, c = POLYNOMIAL
     if n_columns < WIDE * n_rows:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from sknas.modules import DropPath
 from sknas.training._data import Batch
 
-LEAST_STEPS = 100  # that a recording must serve: it takes as long as some dozens
+MIN_RECORDED_STEPS = 100  # that a recording must serve: it takes as long as some dozens
 TRIALS = 3  # before it, in which libraries choose their ways
 
 

@@ -15,7 +15,7 @@ from sknas.training._progress import StopTraining
 
 WARM_UP_STEPS = 20
 MEASURED_STEPS = 5  # after which a step's time is known
-LEAST_SHARE = 0.5  # of a training's time, without which no other one is begun
+MIN_SHARE = 0.5  # of a training's time, without which no other one is begun
 
 
 # Pham et al. (2018): cosines over 10, 20, 40, ... epochs, from 0.05 down to 0.001
@@ -112,7 +112,7 @@ class TimeBudget:
         That is all there is, where it would not be enough for another training.
         """
         seconds = self.granted(elapsed, step) - elapsed
-        if self.limit - elapsed <= LEAST_SHARE * elapsed:
+        if self.limit - elapsed <= MIN_SHARE * elapsed:
             seconds = max(seconds, self.limit - elapsed)
         return replace(self, seconds=seconds, limit=0.0)
 

@@ -24,8 +24,8 @@ from sknas.training._schedule import Schedule, TimeBudget, schedule_shape
 from sknas.training._stopping import JudgeEpochs, Lengthen, StopEarly
 from sknas.training._weights import Weights, load_weights, network_weights
 
-LEAST_EPOCHS = 2  # of a cooldown
-LEAST_FACTOR = 0.1  # of the learning rate, where it begins
+MIN_COOLDOWN_EPOCHS = 2  # of a cooldown
+MIN_FACTOR = 0.1  # of the learning rate, where it begins
 JUDGING_SHARE = 1 / 3  # of the time of a step: rows that are judged go forward only
 
 
@@ -94,7 +94,7 @@ class Recipe:
 
     def cooldown_epochs(self, n_epochs: int) -> int:
         """Give the epochs of the cooldown that follows so many."""
-        return max(LEAST_EPOCHS, round(self.cooldown * n_epochs))
+        return max(MIN_COOLDOWN_EPOCHS, round(self.cooldown * n_epochs))
 
     def clipping(self) -> list[GradientNormClipping]:
         """Give the callbacks that clip gradients, if any."""
@@ -329,7 +329,7 @@ def _cool_down(
     if budget is not None and budget.begin().seconds <= 0:
         return None
     max_epochs = recipe.cooldown_epochs(best)
-    factor = max(factor, LEAST_FACTOR)
+    factor = max(factor, MIN_FACTOR)
     n_steps = len(BatchIterator(everything, recipe.batch_size))
     schedule = Schedule(
         max_epochs * n_steps, budget=budget, shape=_linear, moves_drop_paths=False

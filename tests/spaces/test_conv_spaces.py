@@ -239,7 +239,8 @@ class TestSizes:
     ],
 )
 def test_a_wrong_parameter_is_named(space, parameter, value):
-    with pytest.raises(ValueError, match=f"'{parameter}' parameter of {space.__name__}"):
+    message = f"'{parameter}' parameter of {space.__name__}"
+    with pytest.raises(ValueError, match=message):
         space(**{parameter: value}).decisions()
 
 
