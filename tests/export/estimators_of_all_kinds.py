@@ -1,5 +1,7 @@
 """Quickly fitted estimators of all spaces and kinds of data, and what they answer."""
 
+from functools import cache
+
 import numpy as np
 import pandas as pd
 from sklearn.datasets import load_diabetes, load_digits
@@ -52,8 +54,16 @@ def make_series(n=40):
     return X, np.arange(n) % 3
 
 
+@cache
 def cases():
-    """Give, for each case, a fitted estimator, the rows of a test, and its answer."""
+    """Give, for each case, a fitted estimator, the rows of a test, and its answer.
+
+    Tests of several files have them, and must not change them.
+    """
+    return list(_fitted_cases())
+
+
+def _fitted_cases():
     digits = load_digits()
     images, labels = digits.images[:80], digits.target[:80]
     small = {"n_filters": 4}

@@ -22,7 +22,11 @@ FEATURE = np.random.RandomState(0).normal(size=120)
 def check(X, y, given=None, **types):
     """Compare the answers for columns of the declared types."""
     clf = NASClassifier(
-        search_epochs=2, n_candidates=3, max_epochs=30, random_state=0
+        search_epochs=2,
+        n_candidates=3,
+        ensemble_size=1,
+        max_epochs=20,
+        random_state=0,
     ).fit(X, y)
     model = to_onnx(clf, X if given is None else given)
     kinds = {i.name: i.type.tensor_type.elem_type for i in model.graph.input}
