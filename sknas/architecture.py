@@ -63,7 +63,13 @@ class Architecture(Mapping):
         return Architecture, (self._space, self._choices)
 
     def __getitem__(self, name: str) -> Option:
-        return self._choices[name]
+        try:
+            return self._choices[name]
+        except KeyError:
+            raise KeyError(
+                f"{name!r} is not decided in this architecture, which has "
+                f"{list(self._choices)}; decisions that do not count are left out."
+            ) from None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._choices)

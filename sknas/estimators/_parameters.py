@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 from sklearn.metrics import get_scorer
-from skorch.callbacks import Callback
+from skorch.callbacks import BatchScoring, Callback, EpochScoring
 
 from sknas.rules import (
     COUNT,
@@ -173,6 +173,7 @@ def check_parameters(estimator: BaseEstimator, **rules: Rule) -> None:
             f"The {given[0][0]!r} and {given[1][0]!r} parameters of "
             f"{type(estimator).__name__} say that X is different things: set one."
         )
+    _check_callbacks(parameters.get("callbacks") or ())
     class_weight = parameters.get("class_weight")
     if isinstance(class_weight, dict):
         for label, weight in class_weight.items():
@@ -181,3 +182,16 @@ def check_parameters(estimator: BaseEstimator, **rules: Rule) -> None:
                     f"The 'class_weight' parameter of {type(estimator).__name__} must "
                     f"hold numbers from 0 up. Got {weight!r} for class {label!r}."
                 )
+
+
+def _check_callbacks(callbacks: list[Callback]) -> None:
+    """Tell of scorers, which cannot judge nets, whose targets are encoded."""
+    for one in callbacks:
+        is_scoring = isinstance(one, EpochScoring | BatchScoring)
+        if is_scoring and isinstance(one.scoring, str):
+            raise ValueError(
+                f"The 'callbacks' parameter has {type(one).__name__}({one.scoring!r}), "
+                "but the nets of a fit learn from encoded targets and their weights, "
+                "which scikit-learn's scorers do not know: give its ScoringMonitor to "
+                "set_callbacks instead."
+            )

@@ -19,6 +19,12 @@ from sknas.training._recording import (
     changes_by_epoch,
 )
 
+NO_VALID_LOSS = (
+    "Not all nets of a fit have a 'valid_loss': that of the search has none, nor have "
+    "those that train with all rows in the end. n_iter_no_change stops them early, "
+    "checkpoint keeps the progress of a fit; a callback may monitor 'train_loss'."
+)
+
 
 class InMemoryNet(NeuralNet):
     """What the nets of both search and final training have in common.
@@ -49,6 +55,10 @@ class InMemoryNet(NeuralNet):
             raise
         except KeyboardInterrupt as error:
             raise StopTraining from error
+        except Exception as error:
+            if "valid_loss" in str(error):
+                error.add_note(NO_VALID_LOSS)
+            raise
 
     def get_params_for_optimizer(self, prefix, named_parameters):
         """Tell Muon which parameters are matrices.

@@ -34,14 +34,15 @@ def load_weights(network: nn.Module, weights: Weights, copy: bool = True) -> Non
         Whether to copy the arrays. If not, the network's parameters are the arrays
         themselves, which may be read-only as long as the network is not trained.
     """
-    with warnings.catch_warnings():
+    # the network is to be one that can be trained, whatever the caller has set
+    with warnings.catch_warnings(), torch.inference_mode(False):
         # torch warns of arrays that cannot be written to, such as mapped ones
         warnings.filterwarnings("ignore", "The given NumPy array is not writable")
         tensors = {
             name: torch.tensor(array) if copy else torch.from_numpy(np.asarray(array))
             for name, array in weights.items()
         }
-    network.load_state_dict(tensors, assign=not copy)
+        network.load_state_dict(tensors, assign=not copy)
 
 
 def count_parameters(network: nn.Module) -> int:

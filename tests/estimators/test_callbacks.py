@@ -8,7 +8,9 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import (
+    BatchScoring,
     Callback,
+    Checkpoint,
     EarlyStopping,
     EpochScoring,
     EpochTimer,
@@ -163,6 +165,23 @@ def test_skorch_scores_can_be_recorded(tiny):
     )
     tiny.set_params(callbacks=[scoring]).fit(X, y)
     assert tiny.net_.history[-1]["mine"] == 0.5
+
+
+@pytest.mark.parametrize(
+    "callback",
+    [EarlyStopping(), Checkpoint(dirname="nowhere")],
+    ids=["EarlyStopping", "Checkpoint"],
+)
+def test_callbacks_that_look_for_a_loss_that_is_not_there_are_told_so(tiny, callback):
+    with pytest.raises(Exception, match="valid_loss") as raised:
+        tiny.set_params(callbacks=[callback]).fit(X, y)
+    assert "n_iter_no_change" in raised.value.__notes__[0]
+
+
+@pytest.mark.parametrize("scoring", [EpochScoring, BatchScoring])
+def test_scorers_of_scikit_learn_are_told_where_they_belong(tiny, scoring):
+    with pytest.raises(ValueError, match="'callbacks'.*ScoringMonitor"):
+        tiny.set_params(callbacks=[scoring("accuracy")]).fit(X, y)
 
 
 def test_an_error_in_a_skorch_callback_is_not_hidden(tiny):

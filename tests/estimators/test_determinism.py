@@ -244,6 +244,10 @@ def test_contexts_without_gradients_do_not_matter(quicker, context):
     with context():
         model = NASClassifier(**quicker).fit(X, y)
     same(model, expected)
+    # and what comes of it can be trained further, by hand
+    network = model.networks_[0].requires_grad_(True)
+    numeric, categorical = torch.zeros(2, 4), torch.zeros(2, 0, dtype=torch.int64)
+    network(numeric=numeric, categorical=categorical).sum().backward()
 
 
 def test_numpy_may_raise_on_everything(quicker, mixed):
