@@ -23,7 +23,7 @@ from sknas import (
     SearchSpace,
 )
 from sknas.modules import ACTIVATIONS, OneHotColumns
-from sknas.spaces import Graph, Node
+from sknas.spaces import Graph, Node, check_search_space
 
 
 class OneLayer(nn.Module):
@@ -96,7 +96,12 @@ class OneLayerSpace(SearchSpace):
 
 # %%
 # Parameters are shared by name: since both networks call them the same, nothing
-# else is needed. A space whose names differ says how in ``shared_name``.
+# else is needed. A space whose names differ says how in ``shared_name``. Whether a
+# space keeps all that a search relies on, a check tells.
+check_search_space(OneLayerSpace())
+
+# %%
+# It is searched as any other.
 X, y = load_breast_cancer(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(X, y, stratify=y, random_state=0)
 clf = NASClassifier(OneLayerSpace(), random_state=0).fit(X_train, y_train)

@@ -11,7 +11,6 @@ import torch
 from sklearn.base import clone
 
 from sknas.architecture import Architecture
-from sknas.decisions import Decisions
 from sknas.search import STRATEGIES, SearchStrategy, check_strategy
 from sknas.spaces import (
     SPACES,
@@ -63,38 +62,6 @@ def resolve_space(
         f"The 'search_space' parameter must be one of {['auto', *sorted(SPACES)]} or "
         f"an instance of SearchSpace. Got {search_space!r} instead."
     )
-
-
-def checked_decisions(space: SearchSpace) -> Decisions:
-    """Give the decisions of a space; raise an error if its parameters are wrong.
-
-    So is what else it says of itself.
-    """
-    decisions = space.decisions()
-    name = type(space).__name__
-    if not isinstance(decisions, Decisions) or decisions.space != space.name:
-        raise TypeError(
-            f"{name}.decisions must give Decisions({space.name!r}, ...), with the name "
-            f"of the space, got {decisions!r}."
-        )
-    default = space.default_architecture()
-    if not isinstance(default, Architecture):
-        raise TypeError(
-            f"{name}.default_architecture must give an Architecture, got {default!r}."
-        )
-    try:
-        decisions.check(default)
-    except ValueError as error:
-        raise ValueError(
-            f"{name}.default_architecture gives none of the space: {error}"
-        ) from error
-    final = space.final_space()
-    if not isinstance(final, SearchSpace) or list(final.decisions()) != list(decisions):
-        raise TypeError(
-            f"{name}.final_space must give a space of the same decisions, got "
-            f"{final!r}."
-        )
-    return decisions
 
 
 def resolve_strategy(strategy: object) -> SearchStrategy:

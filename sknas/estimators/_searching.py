@@ -20,7 +20,6 @@ from sknas.estimators._checkpoint import Checkpoint
 from sknas.estimators._defaults import (
     DEFAULT_PATIENCE,
     N_CANDIDATES,
-    checked_decisions,
     resolve_architectures,
     resolve_batch_size,
     resolve_cooldown,
@@ -37,7 +36,7 @@ from sknas.estimators._state import build_net, build_networks, from_state, to_st
 from sknas.inspection import architecture_block
 from sknas.notices import warn_caller
 from sknas.search import SearchResult, SearchStrategy
-from sknas.spaces import DataSpec, SearchSpace
+from sknas.spaces import DataSpec, SearchSpace, checked_decisions
 from sknas.training import (
     Augmentation,
     BatchIterator,

@@ -1,6 +1,11 @@
 """What can be built: the search spaces, and their networks."""
 
-from sknas.spaces._base import DataSpec, SearchSpace, check_network
+from sknas.spaces._base import DataSpec, SearchSpace
+from sknas.spaces._checks import (
+    check_network,
+    check_search_space,
+    checked_decisions,
+)
 from sknas.spaces._conv_macro import ConvMacroSpace
 from sknas.spaces._conv_micro import ConvMicroSpace
 from sknas.spaces._graph import Graph, Node
@@ -31,4 +36,6 @@ __all__ = [
     "SequenceSpace",
     "TabularSpace",
     "check_network",
+    "check_search_space",
+    "checked_decisions",
 ]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
-from torch import Tensor, nn
+from torch import nn
 
 from sknas.architecture import Architecture
 from sknas.decisions import Decisions
@@ -321,58 +321,3 @@ class SearchSpace(BaseEstimator, metaclass=ABCMeta):
         nodes["output"] = Node("output", "output")
         names = list(nodes)
         return Graph(nodes, list(zip(names, names[1:], strict=False)))
-
-
-def check_network(
-    space: SearchSpace,
-    architecture: Architecture,
-    spec: DataSpec,
-    inputs: dict[str, Tensor],
-) -> None:
-    """Check that an architecture's network gives as many outputs as it must.
-
-    Parameters
-    ----------
-    space : SearchSpace
-        The space.
-
-    architecture : Architecture
-        An architecture of it.
-
-    spec : DataSpec
-        What the data look like. Language models, which give log-probabilities of
-        tokens, are not checked.
-
-    inputs : dict of str to Tensor
-        A few rows, on the CPU.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If the network is no module, or its answer has another shape than
-        :meth:`SearchSpace.network` says.
-    """
-    if spec.kind == "language":
-        return
-    network = space.network(architecture, spec)
-    if not isinstance(network, nn.Module):
-        raise TypeError(
-            f"{type(space).__name__}.network must give a torch.nn.Module, got "
-            f"{network!r}."
-        )
-    try:
-        with torch.no_grad():
-            logits = network.eval()(**inputs)
-    except TypeError as error:
-        raise TypeError(
-            f"The networks of {type(space).__name__} must take the inputs of a "
-            f"{spec.kind} as keyword arguments, {list(inputs)}: {error}. The method "
-            "'check_data' is for data that a space is not for."
-        ) from error
-    expected = len(next(iter(inputs.values()))), spec.n_outputs
-    if logits.ndim not in (2, 3) or logits.shape[-2:] != expected:
-        raise ValueError(
-            f"The networks of {type(space).__name__} must give logits of shape "
-            f"(n_rows, n_outputs), here {expected}, or of (n_heads, n_rows, "
-            f"n_outputs); one gave {tuple(logits.shape)}."
-        )
