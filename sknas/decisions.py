@@ -107,11 +107,14 @@ class Decision:
         if self.active_if is None:
             return
         is_pair = isinstance(self.active_if, tuple | list) and len(self.active_if) == 2
-        if not is_pair or not isinstance(self.active_if[1], tuple | list):
+        name, options = self.active_if if is_pair else (None, None)
+        if isinstance(options, str) or not isinstance(options, Iterable):
             raise TypeError(
                 f"decision {self.name!r}: active_if must be None or (name, options), "
                 f"the options as a tuple, got {self.active_if!r}."
             )
+        condition = name, tuple(map(plain_option, options))
+        object.__setattr__(self, "active_if", condition)
 
     @property
     def compared(self) -> list[tuple[str, int]]:

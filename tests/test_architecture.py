@@ -236,6 +236,11 @@ class TestDecision:
         with pytest.raises(TypeError, match="'op'.*active_if"):
             Decision("op", ("a", "b"), active_if=condition)
 
+    @pytest.mark.parametrize("options", [{2, 3}, range(2, 4), np.array([2, 3])])
+    def test_the_options_of_a_condition_may_be_given_in_any_way(self, options):
+        decision = Decision("op", ("a", "b"), active_if=("depth", options))
+        assert decision == Decision("op", ("a", "b"), active_if=("depth", (2, 3)))
+
     def test_a_choice_among_later_nodes_is_refused(self):
         first = Decision("from", (0, 2), kind="index", node=1)
         second = Decision("op", ("a", "b"), node=2)

@@ -86,7 +86,7 @@ class BaseNAS(SearchingEstimator):
             return NegativeLoss(self._criterion())
         try:
             scorer = check_scoring(self, self.scoring)
-        except ValueError as error:  # a metric is none
+        except ValueError as error:  # a plain metric is no scorer
             name = type(self).__name__
             raise ValueError(f"The 'scoring' parameter of {name}: {error}") from error
         return self._scorer_reward(scorer, attributes)

@@ -161,9 +161,9 @@ class NASLanguageModel(SearchingEstimator):
         included.
 
     architecture_ : Architecture
-        The best cell that the search found: of those that a network was trained of,
-        the one whose network did best on the text that it held back. Without a search,
-        that of all networks.
+        The best cell that the search found: among those that were trained, the one
+        whose network did best on the text that it held back. Without a search, the cell
+        of the best of all networks.
 
     architectures_ : list of Architecture
         The cells of all networks: after a search, every second one is the space's

@@ -214,9 +214,9 @@ class NASRegressor(RegressorMixin, BaseNAS):
         Number of targets.
 
     architecture_ : Architecture
-        The best architecture that the search found: of those that a network was trained
-        of, the one whose network did best on its held-back rows. Without a search, that
-        of all networks.
+        The best architecture that the search found: among those that were trained, the
+        one whose network did best on its held-back rows. Without a search, the
+        architecture of the best of all networks.
 
     architectures_ : list of Architecture
         The architectures of all networks: after a search, every second one has the

@@ -291,11 +291,12 @@ def _public_module(one: type) -> str:
     """Give the shortest name of a module that has a class, to import it from."""
     parts = one.__module__.split(".")
     names = [".".join(parts[: n + 1]) for n in range(len(parts))]
-    return next(
+    holders = (
         name
         for name in names
         if getattr(sys.modules.get(name), one.__name__, None) is one
     )
+    return next(holders, one.__module__)  # a class of a function is nowhere
 
 
 def _argument(name: str, value: object) -> str:

@@ -14,7 +14,12 @@ from sknas.architecture import Architecture
 from sknas.search._halving import Candidate, halve, results_table
 from sknas.search._net import SearchNet
 from sknas.search._problem import Problem
-from sknas.search._strategy import SearchStrategy, final_policy, propose
+from sknas.search._strategy import (
+    SearchStrategy,
+    check_begun_strategy,
+    final_policy,
+    propose,
+)
 from sknas.training import (
     BatchIterator,
     Progress,
@@ -231,6 +236,7 @@ def _train_shared(
     )
     progress.begin("search", search_epochs)
     strategy.initialize(decisions, random_state)
+    check_begun_strategy(strategy)
     supernet = problem.space.supernet(problem.spec)
     if not isinstance(supernet, nn.Module):
         raise TypeError(

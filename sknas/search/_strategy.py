@@ -28,9 +28,9 @@ class SearchStrategy(BaseEstimator, metaclass=ABCMeta):
     A search calls :meth:`initialize`, and in the first three tenths of its epochs
     nothing else: until then the shared parameters are trained on options in turn. In
     each epoch after that, it asks once for the architectures that all the epoch's
-    batches are trained on, whose rewards nobody tells; then, `updates_per_epoch` times,
-    it asks for `samples_per_update` architectures and tells their rewards. In the end
-    it takes the :meth:`candidates`.
+    batches are trained on, for which no rewards are told; then, `updates_per_epoch`
+    times, it asks for `samples_per_update` architectures and tells their rewards. In
+    the end it takes the :meth:`candidates`.
 
     Attributes
     ----------
@@ -116,7 +116,7 @@ class SearchStrategy(BaseEstimator, metaclass=ABCMeta):
         Parameters
         ----------
         n : int
-            How many, at most. Those that are equal count once.
+            How many, at most. Equal ones are ranked once.
 
         Returns
         -------
@@ -279,8 +279,7 @@ def check_strategy(strategy: SearchStrategy) -> None:
     Raises
     ------
     TypeError, ValueError
-        If one of its parameters is wrong, how often it learns is no number, or it
-        learns but does not say how often.
+        If one of its parameters is wrong, or how often it learns is no number.
     """
     strategy.check_parameters()
     for name, least in (("updates_per_epoch", 0), ("samples_per_update", 1)):
@@ -290,6 +289,22 @@ def check_strategy(strategy: SearchStrategy) -> None:
                 f"{name} of {type(strategy).__name__} must be an integer from {least} "
                 f"up, got {value!r}."
             )
+
+
+def check_begun_strategy(strategy: SearchStrategy) -> None:
+    """Check that a strategy that learns has said how often, once it is initialized.
+
+    Parameters
+    ----------
+    strategy : SearchStrategy
+        The strategy.
+
+    Raises
+    ------
+    ValueError
+        If it has a method `tell`, and nothing but the base class says that it would
+        never be called.
+    """
     kind = type(strategy)
     own = strategy, *kind.__mro__[: kind.__mro__.index(SearchStrategy)]
     says = any("updates_per_epoch" in vars(one) for one in own)

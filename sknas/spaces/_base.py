@@ -204,7 +204,8 @@ class SearchSpace(BaseEstimator, metaclass=ABCMeta):
         Returns
         -------
         shared_name : str
-            Name in the supernet, whose leading slice is the network's own.
+            Name in the supernet, whose leading slice is the network's own; an axis of
+            length one there serves all along it, such as several predictors.
         """
         return name
 
@@ -228,7 +229,7 @@ class SearchSpace(BaseEstimator, metaclass=ABCMeta):
         Raises
         ------
         ValueError
-            If a parameter is no leading slice of the shared one.
+            If a parameter has more axes, or is longer along one, than the shared one.
         """
         shared = supernet.state_dict()
         with torch.no_grad():
@@ -237,15 +238,17 @@ class SearchSpace(BaseEstimator, metaclass=ABCMeta):
                 source = shared.get(shared_name)
                 if source is None:
                     continue
-                try:
-                    own.copy_(source[tuple(slice(size) for size in own.shape)])
-                except RuntimeError as error:
+                sizes = zip(source.shape, own.shape, strict=False)
+                if source.ndim != own.ndim or any(
+                    1 < shared_size < size for shared_size, size in sizes
+                ):
                     raise ValueError(
                         f"{name!r} of a network of {type(self).__name__}, of shape "
                         f"{tuple(own.shape)}, is no part of the supernet's "
                         f"{shared_name!r}, of shape {tuple(source.shape)}: the method "
                         "'shared_name' says which it comes from."
-                    ) from error
+                    )
+                own.copy_(source[tuple(slice(size) for size in own.shape)])
 
     def describe(self, architecture: Architecture) -> str:
         """Say in words what an architecture is.

@@ -82,8 +82,8 @@ def affine(image: Tensor) -> Tensor:
     width, height = 1 + uniform[1:3] * SCALE
     across, down = uniform[3:] * 2 * SHIFT
     # a turn is one in pixels; the grid's axes both go from -1 to 1
-    n_rows, n_columns = image.shape[2:]
-    left, up = -angle.sin() * n_rows / n_columns, angle.sin() * n_columns / n_rows
+    ratio = image.shape[2] / image.shape[3]
+    left, up = -angle.sin() * ratio, angle.sin() / ratio
     rows = [
         torch.stack([angle.cos() * width, left * height, across], dim=1),
         torch.stack([up * width, angle.cos() * height, down], dim=1),

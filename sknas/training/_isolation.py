@@ -21,12 +21,13 @@ _threads_here = threading.local()
 
 def _renew_locks() -> None:
     """Replace what a thread holds that there is only in this process's parent."""
-    global _generator_lock, _threads_lock
+    global _generator_lock, _threads_lock, _threads_users
     if _generator_lock.acquire(blocking=False):
         _generator_lock.release()
     else:
         _generator_lock = threading.RLock()
     _threads_lock = threading.Lock()
+    _threads_users = getattr(_threads_here, "depth", 0)  # those of this thread
 
 
 if hasattr(os, "register_at_fork"):

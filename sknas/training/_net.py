@@ -215,7 +215,7 @@ class InMemoryNet(NeuralNet):
 class TrainingNet(InMemoryNet):
     """Trains one stand-alone network, judging it on a held-back part if it has one.
 
-    An epoch ends when `time_is_up_`.
+    A callback ends an epoch early by setting `time_is_up_`.
     The held-back rows' weights must have a mean of one. Beside "valid_loss" its history
     has the standard error of that mean, as "valid_loss_error".
     """

@@ -148,9 +148,9 @@ class Schedule(Callback):
         Whether drop-paths are told; if not, they stay as they are.
 
     judging_steps : float, default=0.0
-        How many steps take as long as it takes to judge an epoch. An epoch that time
-        cuts short is then judged as it is, and that is over when time is up. 0: the
-        net is stopped at once.
+        How many steps take as long as it takes to judge an epoch. With them, an epoch
+        for which time runs out ends early enough to be judged in time; with 0, training
+        stops at once.
     """
 
     def __init__(
@@ -215,6 +215,11 @@ class Schedule(Callback):
     def _used(self) -> float:
         if self.budget_ is None:
             return 0.0
-        elapsed = time.monotonic() - self.started_
-        judged = elapsed * (1 + self.judging_steps / max(self.step_, 1))
-        return self.budget_.used(judged, self.step_)
+        now = time.monotonic()
+        if self.step_ <= 1:
+            self.stepped_ = now  # the first step may wait for much else
+        elapsed = now - self.started_
+        if self.step_ >= MEASURED_STEPS:
+            step_seconds = (now - self.stepped_) / (self.step_ - 1)
+            elapsed += self.judging_steps * step_seconds
+        return self.budget_.used(elapsed, self.step_)

@@ -257,6 +257,9 @@ def train_network(
         {k: v for k, v in row.items() if k != "batches"} | {"epoch": epoch}
         for epoch, row in enumerate((row for n in nets for row in n.history), start=1)
     ]
+    n_whole = sum("train_loss" in row for row in history)
+    if net.is_cut_ and "train_loss" in net.history[-1]:
+        n_whole -= 1
     score, score_error = float("nan"), float("nan")
     if any("valid_loss" in row for row in history):
         score = -np.inf
@@ -268,7 +271,7 @@ def train_network(
         history=history,
         score=score,
         score_error=score_error,
-        n_epochs=sum("train_loss" in row for row in history) - net.is_cut_,
+        n_epochs=n_whole,
         seconds=time.monotonic() - started,
         # Ctrl-C while a callback ran ends the net as the callback itself would
         interrupted=any(n.interrupted_ for n in nets)

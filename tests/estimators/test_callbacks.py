@@ -167,12 +167,11 @@ def test_skorch_scores_can_be_recorded(tiny):
     assert tiny.net_.history[-1]["mine"] == 0.5
 
 
-@pytest.mark.parametrize(
-    "callback",
-    [EarlyStopping(), Checkpoint(dirname="nowhere")],
-    ids=["EarlyStopping", "Checkpoint"],
-)
-def test_callbacks_that_look_for_a_loss_that_is_not_there_are_told_so(tiny, callback):
+@pytest.mark.parametrize("kind", [EarlyStopping, Checkpoint])
+def test_callbacks_that_look_for_a_loss_that_is_not_there_are_told_so(
+    tiny, kind, tmp_path
+):
+    callback = kind(dirname=tmp_path) if kind is Checkpoint else kind()
     with pytest.raises(Exception, match="valid_loss") as raised:
         tiny.set_params(callbacks=[callback]).fit(X, y)
     assert "n_iter_no_change" in raised.value.__notes__[0]

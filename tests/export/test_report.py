@@ -124,6 +124,15 @@ def test_an_encoder_is_imported_from_where_it_is():
     assert namespace["again"].encoder.max_features == 6
 
 
+def test_a_space_that_is_nowhere_to_be_imported_from_does_no_harm(quicker):
+    class LocalSpace(TabularSpace):
+        pass
+
+    X, y = load_iris(return_X_y=True)
+    page = report(NASClassifier(LocalSpace(), **quicker).fit(X, y))
+    assert f"from {__name__} import LocalSpace" in html.unescape(page)
+
+
 def test_what_is_no_code_is_a_comment_in_the_code(quicker):
     X, y = load_iris(return_X_y=True)
     quicker = quicker | {"random_state": np.random.RandomState(0)}

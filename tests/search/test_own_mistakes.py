@@ -178,6 +178,22 @@ def test_a_strategy_that_would_never_be_told_is_told_of(quick):
         NASClassifier(strategy=Forgetful(), **quick).fit(X, y)
 
 
+class Late(RandomSearch):
+    """It says so when it begins."""
+
+    def initialize(self, decisions, random_state):
+        super().initialize(decisions, random_state)
+        self.updates_per_epoch = 2
+
+    def tell(self, architectures, rewards):
+        return {"told": 1.0}
+
+
+def test_a_strategy_may_say_how_often_it_learns_when_it_begins(quick):
+    clf = NASClassifier(strategy=Late(), **quick).fit(X, y)
+    assert clf.history_[-1]["controller_told"] == 1.0
+
+
 class Remembering(RandomSearch):
     """In the end it hands in what it likes."""
 

@@ -94,7 +94,7 @@ class TestPrivateRandomState:
         began, ended = threading.Event(), threading.Event()
 
         def hold():
-            with private_random_state(0):
+            with private_random_state(0), single_thread():
                 began.set()
                 ended.wait(30)
 
@@ -103,9 +103,16 @@ class TestPrivateRandomState:
         began.wait()
         child = os.fork()
         if child == 0:
-            signal.alarm(10)
-            with private_random_state(0), single_thread():
-                os._exit(0)
+            try:
+                signal.alarm(10)
+                with private_random_state(0), single_thread():
+                    pass
+                torch.set_num_threads(2)
+                with single_thread():
+                    pass
+                os._exit(torch.get_num_threads() - 2)
+            finally:
+                os._exit(100)
         status = os.waitpid(child, 0)[1]
         ended.set()
         thread.join()

@@ -151,6 +151,25 @@ class TestCallback:
         with pytest.raises(StopTraining):
             schedule.on_batch_end(net, training=True)
 
+    def test_a_slow_first_step_is_not_taken_for_those_to_come(self, monkeypatch):
+        class Clock:
+            now = 0.0
+
+            def monotonic(self):
+                return self.now
+
+        clock = Clock()
+        monkeypatch.setattr("sknas.training._schedule.time", clock)
+        schedule = Schedule(1000, budget=TimeBudget(12.0), judging_steps=20)
+        net = Net()
+        schedule.on_train_begin(net)
+        net.time_is_up_ = False
+        for seconds in [2.0, *[0.1] * 30]:
+            schedule.on_batch_begin(net, training=True)
+            clock.now += seconds
+            schedule.on_batch_end(net, training=True)
+            assert not net.time_is_up_ or clock.now > 5
+
     def test_it_does_not_stop_without_a_limit(self):
         schedule, net = Schedule(1), Net()
         schedule.on_train_begin(net)

@@ -341,6 +341,22 @@ class TestStopping:
         reached = loss_of(SmallNet, trained.weights, valid, plan.criterion)
         assert reached == pytest.approx(min(losses), rel=1e-5)
 
+    def test_an_epoch_that_was_cut_twice_counts_once(self, monkeypatch):
+        # by time after two steps, and by Ctrl-C while it is judged
+        clock = Clock()
+        monkeypatch.setattr("sknas.training._schedule.time", clock)
+        trained = train_network(
+            lambda: SmallNet(interrupt_at=3),
+            make_table(64, 0),
+            make_table(32, 1),
+            make_recipe(),
+            seed=0,
+            budget=TimeBudget(2.0),
+            callbacks=[clock],
+        )
+        assert trained.interrupted
+        assert trained.n_epochs == 0
+
     def test_a_budget_that_suffices_stops_nothing(self):
         trained = train_network(
             SmallNet,
