@@ -8,6 +8,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
@@ -42,6 +43,12 @@ def make_mixed(n_rows=200, seed=0):
         }
     )
     return X, pd.Series(y, name="verdict")
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    """Let tests that draw from torch's generator draw the same each time."""
+    torch.manual_seed(0)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -43,7 +44,8 @@ class ProgressBars:
     """
 
     def __init__(self, disable: bool = False) -> None:
-        self.disable = disable
+        # a service, or a program with windows, may have no such stream
+        self.disable = disable or sys.stderr is None
         self._bars: list[tqdm | None] = []
 
     def begin(self, name: str, n_steps: int) -> None:

@@ -9,13 +9,6 @@ from sknas.modules import (
     max_pool,
     separable_convolution,
 )
-from sknas.training import private_random_state
-
-
-@pytest.fixture(autouse=True)
-def seeded():
-    with private_random_state(0):
-        yield
 
 
 @pytest.mark.parametrize(

@@ -58,13 +58,6 @@ def take_step(matrix, gradient, **arguments):
     return matrix.detach() - before
 
 
-@pytest.fixture(autouse=True)
-def seeded():
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        yield
-
-
 @pytest.mark.parametrize("shape", [(16, 16), (12, 40), (40, 12), (1, 20)])
 def test_a_step_of_a_matrix_is_its_gradient_made_orthogonal(shape):
     gradient = torch.randn(shape)

@@ -86,6 +86,12 @@ class TestProgressBars:
         assert "training" in err and "2/2" in err
         assert "/100" not in err
 
+    def test_there_may_be_no_stream_to_write_to(self, monkeypatch):
+        monkeypatch.setattr("sys.stderr", None)
+        bars = ProgressBars()
+        bars.begin("search", 1)
+        assert bars.step(dict) is False and bars.end(dict) is False
+
     def test_one_phase_after_the_other_has_its_own_bar(self, capsys):
         bars = ProgressBars()
         for name in ("search", "training"):
