@@ -129,7 +129,7 @@ class Losing(Plain):
 @pytest.mark.parametrize(
     ("space", "message"),
     [
-        (OwnSupernet(only_the_first), "answers the same for all"),
+        (OwnSupernet(only_the_first), "others beside it"),
         (OwnSupernet(by_those_beside), "others beside it"),
         (OwnSupernet(by_the_first_rows), "rows of its own"),
         (OwnSupernet(flat), r"logits of shape \(n_architectures"),
