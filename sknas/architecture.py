@@ -71,6 +71,15 @@ class Architecture(Mapping):
                 f"{list(self._choices)}; decisions that do not count are left out."
             ) from None
 
+    # not by way of an error and its text: searches ask for much that does not count
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._choices
+
+    def get(self, name: str, default=None):
+        """Give the option of a decision, or a default where it does not count."""
+        return self._choices.get(name, default)
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._choices)
 

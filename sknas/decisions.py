@@ -100,7 +100,6 @@ class Decision:
                 f"decision {self.name!r}: prior must be None or a number above 0 for "
                 f"each of the {len(self.options)} options, got {self.prior!r}."
             )
-
         self._check_condition()
 
     def _check_condition(self) -> None:
@@ -118,7 +117,7 @@ class Decision:
 
     @property
     def compared(self) -> list[tuple[str, int]]:
-        """Give the earlier nodes that are chosen among: their graphs and numbers."""
+        """Give the earlier nodes whose states it is made by: graphs and numbers."""
         if self.kind == "operation":
             return []
         numbers = [self.source] if self.kind == "skip" else self.options

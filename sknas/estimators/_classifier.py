@@ -310,10 +310,11 @@ class NASClassifier(ClassifierMixin, BaseNAS):
         "image": ("muon",),
     }
 
-    # of 320 to 800 rows, in 0.73 of the time: log-loss -0.0005 +- 0.0014, accuracy
-    # +0.0005 +- 0.0014, default architectures on 42 splits of 14 tables. Of fewer, 38
-    # splits of 19, in 0.93 of the time, +0.0014 +- 0.0017 and -0.0008 +- 0.0021; of
-    # numbers, 15 splits of five, squared errors higher by 3 % in the median
+    # default architectures on 42 splits of 14 tables of 400 to 1,000 rows: log-loss
+    # -0.0005 +- 0.0014, accuracy +0.0005 +- 0.0014; whole fits on 20 of them took 0.73
+    # of the time. On 38 splits of 19 tables of fewer rows +0.0014 +- 0.0017 and -0.0008
+    # +- 0.0021; of numbers, 15 splits of five, squared errors higher by 3 % in the
+    # median
     _least_muon_rows: ClassVar[int] = 320
 
     def __init__(

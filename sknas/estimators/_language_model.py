@@ -35,6 +35,13 @@ from sknas.spaces import SearchSpace
 from sknas.training import TokenLoss, own_turn, single_precision, single_thread
 
 MIN_TOKENS = 20
+RULES = {
+    "batch_size": COUNT,
+    "n_steps": COUNT,
+    "encoder": or_none(
+        Rule("a TokenEncoder", lambda value: isinstance(value, TokenEncoder))
+    ),
+}
 
 
 class NASLanguageModel(SearchingEstimator):
@@ -320,10 +327,7 @@ class NASLanguageModel(SearchingEstimator):
 
     def _fit(self, X, y):
         started = time.monotonic()
-        is_encoder = Rule("a TokenEncoder", lambda v: isinstance(v, TokenEncoder))
-        check_parameters(
-            self, batch_size=COUNT, n_steps=COUNT, encoder=or_none(is_encoder)
-        )
+        check_parameters(self, **RULES)
         if isinstance(X, Iterator):
             X = list(X)  # documents, which are read twice
         plan = self._plan("language")

@@ -265,7 +265,7 @@ class FitRun:
             trained = [TrainedNetwork(shared) for shared in found.weights]
         architectures, trained = _without_diverged(architectures, trained)
         _warn_of_rolled_back(found, trained)
-        if self.progress.time_left() <= 0 and not weights:
+        if self.progress.time_left() <= 0 and not weights:  # which have learnt before
             _warn_of_no_training(found, trained)
         best = _best(found, architectures, trained)
         return {

@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sknas.rules import COUNT, check_rules, one_of, or_auto
 
+# of the parameters that scikit-learn's vectorizer does not know
 RULES = {"max_length": or_auto(COUNT), "keep": one_of(["first", "last"])}
 PADDING, UNKNOWN, FIRST = 0, 1, 2  # ids that no token has, and the first that one has
 LONGEST = 1_000  # ids in a row, where max_length is "auto"
@@ -165,7 +166,7 @@ class TokenEncoder(TransformerMixin, BaseEstimator):
         ValueError, TypeError
             If a parameter is wrong, if `X` is not documents, or if none has a token.
         """
-        self._check_parameters()
+        check_rules(self, RULES)
         documents = check_documents(X)
         counter = self._counter()
         counter.fit(documents)
@@ -295,10 +296,6 @@ class TokenEncoder(TransformerMixin, BaseEstimator):
             max_features=self.max_features,
             **options,
         )
-
-    def _check_parameters(self) -> None:
-        """Check the parameters that scikit-learn's vectorizer does not know."""
-        check_rules(self, RULES)
 
 
 def check_documents(X: Iterable[str]) -> list[str]:

@@ -325,9 +325,8 @@ def _cool_down(
     """Train the network that a net came to in its best epoch, on with all rows.
 
     Its learning rate begins with that of that epoch, given by its `factor`, and warms
-    up anew.
-    What was held back so far is learnt too, and the weights settle, which they do not
-    at the rate at which training was stopped.
+    up anew. What was held back so far is learnt too, and the weights settle, which they
+    do not at the rate at which training was stopped.
     """
     if budget is not None and budget.begin().seconds <= 0:
         return None
