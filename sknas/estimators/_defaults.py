@@ -181,7 +181,7 @@ def resolve_rounds(
 # by default: most and least epochs of the search and of a training, and how many steps
 # they may come to between the two; those of images and sequences cost more
 DEFAULT_EPOCHS = {
-    "table": {"search": (20, 3, 1_500), "training": (100, 3, 4_000)},
+    "table": {"search": (15, 3, 1_125), "training": (100, 3, 4_000)},
     "image": {"search": (12, 4, 160), "training": (20, 10, 400)},
     "series": {"search": (40, 4, 400), "training": (100, 8, 1_000)},
     "text": {"search": (20, 4, 200), "training": (60, 8, 600)},

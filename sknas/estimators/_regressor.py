@@ -69,7 +69,7 @@ class NASRegressor(RegressorMixin, BaseNAS):
         Of a list, each is trained.
 
     search_epochs : int or "auto", default="auto"
-        Epochs of the shared parameters. "auto" is 20, fewer where an epoch has
+        Epochs of the shared parameters. "auto" is 15, fewer where an epoch has
         more than 75 batches (37 of Muon), down to 3; for images it is 12, fewer of
         many, and of short rows 20 for texts and 40 for series, fewer of long or many
         ones, down to 4.
