@@ -155,7 +155,7 @@ class BaseNAS(SearchingEstimator):
         kept = weight > 0
         index, weight, copies = index[kept], weight[kept], copies[kept]
         is_common = common_rows(
-            row_keys([part[index] for part in parts]), copies, self._n_parts()
+            [part[index] for part in parts], copies, self._n_parts()
         )
         rows = rows.take(index)
         weight = np.maximum(weight / weight.mean(), MIN_WEIGHT)
@@ -214,7 +214,7 @@ class BaseNAS(SearchingEstimator):
                 rounds=resolve_rounds(
                     self.batch_size,
                     kind,
-                    copies,
+                    np.where(is_common, copies, 1),
                     self._optimizers_of(kind)[0],
                     self._least_muon_rows,
                 ),
@@ -315,5 +315,7 @@ class BaseNAS(SearchingEstimator):
 
     def _average(self, answers: torch.Tensor) -> np.ndarray:
         """Give the networks' weighted mean answer: (n_rows, n_outputs)."""
-        weights = torch.from_numpy(self.ensemble_weights_)
-        return torch.tensordot(weights, answers, dims=1).numpy()
+        # one by one: the last bits of a product depend on how many rows there are
+        weights = self.ensemble_weights_.tolist()
+        terms = (w * answer for w, answer in zip(weights, answers, strict=True))
+        return sum(terms).numpy()

@@ -103,17 +103,20 @@ def _begins(ordered: np.ndarray) -> np.ndarray:
     return np.concatenate([[True], ordered[1:] != ordered[:-1]])
 
 
-def common_rows(keys: np.ndarray, copies: np.ndarray, n_parts: int) -> np.ndarray:
+def common_rows(
+    parts: list[np.ndarray], copies: np.ndarray, n_parts: int
+) -> np.ndarray:
     """Tell which distinct rows are held back copy by copy, not whole.
 
     Those that came with other targets too: without them, training would be told that
-    the others are always right. And among few distinct rows, as categories make
-    them, those with enough copies: without one, its level would not be known.
+    the others are always right. And the cells of a design that come often enough:
+    without one, its level would not be known. Other rows of many copies are whole: they
+    weigh much, or were drawn again and again, and a copy would tell of the others.
 
     Parameters
     ----------
-    keys : ndarray of shape (n_distinct,)
-        Keys of the rows without their targets, equal ones next to each other.
+    parts : list of ndarray of shape (n_distinct, ...)
+        The rows without their targets, equal ones next to each other.
 
     copies : ndarray of int, of shape (n_distinct,)
         How often each row came, with its target.
@@ -126,15 +129,34 @@ def common_rows(keys: np.ndarray, copies: np.ndarray, n_parts: int) -> np.ndarra
     is_common : ndarray of bool, of shape (n_distinct,)
         The mask.
     """
-    group = np.cumsum(_begins(keys)) - 1
+    begins = _begins(row_keys(parts))
+    group = np.cumsum(begins) - 1
     n_targets = np.bincount(group)[group]
     n_copies = np.bincount(group, copies)[group]
     is_common = (n_targets > 1) & (n_copies >= n_parts)
-    if len(copies) < MANY_ROWS:
-        if len(copies) >= FEW_ROWS:  # all rows twice are all rows once
-            copies = copies // np.gcd.reduce(copies)
+    if len(copies) < FEW_ROWS:
         is_common |= copies >= n_parts
+    elif len(copies) < MANY_ROWS and _is_design([part[begins] for part in parts]):
+        # all rows twice are all rows once
+        is_common |= copies // np.gcd.reduce(copies) >= n_parts
     return is_common
+
+
+def _is_design(parts: list[np.ndarray]) -> bool:
+    """Tell whether rows are cells, half of those that their values make or more.
+
+    Numbers that hardly come twice are measured, and what lies between two is known.
+    """
+    n_cells = 1
+    for part in parts:
+        for column in part.reshape(len(part), -1).T:
+            n_values = len(np.unique(column))
+            if part.dtype.kind == "f" and n_values > len(part) / 2:
+                return False
+            n_cells *= n_values
+            if n_cells > 2 * len(part):
+                return False
+    return True
 
 
 def held_back_shares(

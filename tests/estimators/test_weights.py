@@ -1,10 +1,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import expit
 from sklearn.datasets import load_iris
-from sklearn.metrics import accuracy_score
+from sklearn.metrics import accuracy_score, log_loss
 
-from sknas import NASClassifier
+from sknas import NASClassifier, TabularSpace
 
 
 def repeated(X, y, times):
@@ -180,3 +181,20 @@ def test_class_weight_for_a_class_that_is_not_there_is_refused(quick):
     X, y = load_iris(return_X_y=True)
     with pytest.raises(ValueError, match="class.weight"):
         NASClassifier(**quick, class_weight={"rose": 1.0}).fit(X, y)
+
+
+@pytest.mark.parametrize("highest", [6, 20])
+def test_rows_that_weigh_much_are_held_back_whole(highest):
+    # noisy ones: with copies of each both learnt and held back, it would be learnt too
+    rng = np.random.RandomState(0)
+    X = rng.normal(size=(2300, 10))
+    y = rng.rand(2300) < expit(1.2 * X[:, 0] - 0.8 * X[:, 1])
+    weight = rng.randint(5, highest + 1, 300)
+    model = NASClassifier(
+        architecture=TabularSpace().default_architecture(),
+        ensemble_size=1,
+        random_state=0,
+    ).fit(X[:300], y[:300], weight)
+    assert log_loss(y[300:], model.predict_proba(X[300:])) < 0.65
+    history = model.net_.history
+    assert min(row["valid_loss"] for row in history if "valid_loss" in row) > 0.3
