@@ -9,6 +9,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import RobustScaler
 
 from sknas.estimators._columns import Columns
+from sknas.estimators._spread import LEVELS, robust_spread
 from sknas.spaces import DataSpec
 
 CLIP = 3.0  # numbers bend towards +-3 spreads, as in RealMLP (Holzmueller et al., 2024)
@@ -17,7 +18,7 @@ FIT_ROWS = 100_000  # medians, spreads and edges of bins are taken from so many 
 # not of many columns, with which they would cost most of a step
 MIN_BINS, MAX_BINS, ROWS_PER_BIN, MAX_BINS_TOGETHER = 16, 64, 200, 4096
 MIN_FREQUENCY = 2  # rarer levels of a category are merged into one
-MAX_LEVELS = 128  # and so are the rarest beyond so many
+MAX_LEVELS = 512  # and so are the rarest beyond so many
 
 
 def common_levels(codes: np.ndarray, copies: np.ndarray) -> np.ndarray:
@@ -112,7 +113,7 @@ class TableEncoder:
             # a column of nothing but missing values gets zeros
             imputer = SimpleImputer(strategy="median", keep_empty_features=True)
             self.medians = imputer.fit(numeric).statistics_
-            self.indicated = np.flatnonzero(np.isnan(numeric).any(axis=0))
+            self.indicated = np.flatnonzero(np.isnan(columns.numeric).any(axis=0))
             numeric = self._impute(numeric)
             self.scaler = RobustScaler().set_output(transform="default").fit(numeric)
             self.scaler.scale_ = self._scale(numeric)
@@ -172,14 +173,10 @@ class TableEncoder:
 
     @staticmethod
     def _scale(numeric: np.ndarray) -> np.ndarray:
-        """Give each column's interquartile range.
-
-        RobustScaler takes a tiny range for none. Where more than half of the values
-        are equal, the standard deviation stands in.
-        """
+        """Give each column's spread; RobustScaler takes a tiny range for none."""
         with np.errstate(over="ignore", invalid="ignore"):
-            low, high = np.percentile(numeric, [25, 75], axis=0)
-            scale = np.where(high > low, high - low, numeric.std(axis=0))
+            quantiles = np.quantile(numeric, LEVELS, axis=0)
+            scale = robust_spread(numeric, quantiles)
         return np.where(np.isfinite(scale) & (scale > 0), scale, 1.0)
 
     @staticmethod

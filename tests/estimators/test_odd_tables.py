@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.special import expit
-from sklearn.metrics import log_loss
+from sklearn.metrics import balanced_accuracy_score, log_loss
 from small_tables import learnable, refuses
 
 from sknas import NASClassifier
@@ -299,3 +299,26 @@ def test_classes_that_the_held_back_rows_lack_are_no_trouble_for_a_scorer(
     X, _ = learnable(30)
     y = np.array([0] * 24 + [1] * 4 + [2] * 2)
     assert NASClassifier(**quick, scoring=scoring).fit(X, y).score(X, y) > 0.5
+
+
+@pytest.mark.parametrize("odd", ["wild", "dust"])
+def test_numbers_are_learnt_where_most_are_zero(quick, odd):
+    rng = np.random.RandomState(0)
+    column = np.where(rng.rand(2500) < 0.8, 0.0, rng.exponential(10, 2500))
+    y = (column > 7).astype(int)
+    if odd == "wild":
+        column[0] = 1e9
+    else:  # sums that ought to be zero
+        column[column == 0] = 1e-16 * rng.normal(size=2500)[column == 0]
+    X = np.stack([column, rng.normal(size=2500)], axis=1)
+    model = NASClassifier(**quick | {"max_epochs": 20}).fit(X[:1500], y[:1500])
+    assert balanced_accuracy_score(y[1500:], model.predict(X[1500:])) > 0.95
+
+
+def test_levels_that_are_not_rare_are_told_apart(quick):
+    rng = np.random.RandomState(0)
+    level = rng.permutation(np.arange(300).repeat(8))
+    X = pd.DataFrame({"level": [f"level {i}" for i in level]})
+    y = rng.randint(0, 2, 300)[level]
+    model = NASClassifier(**quick | {"max_epochs": 20}).fit(X, y)
+    assert model.score(X, y) > 0.95
