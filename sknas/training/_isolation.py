@@ -97,7 +97,8 @@ def single_thread(device: str = "cpu") -> Iterator[None]:
 
     On networks as small as those for tables, a second thread makes a step several
     times slower. The first of several overlapping users, in whatever threads, notes
-    the number, and each thread gets it back when the last of its users is done.
+    the number, and each thread gets it back when the last of its users is done; so does
+    the process, whose new threads begin with the last number that was set.
     """
     global _threads_users, _threads_before
     if torch.device(device).type != "cpu":
@@ -106,17 +107,21 @@ def single_thread(device: str = "cpu") -> Iterator[None]:
     with _threads_lock:
         if _threads_users == 0:
             _threads_before = torch.get_num_threads()
-        _threads_users += 1
+        # alone, one that has one already keeps it: it may have begun with it while
+        # another was in here, and is not to hand it on
+        is_user = _threads_users > 0 or _threads_before > 1
+        if is_user:
+            _threads_users += 1
+            torch.set_num_threads(1)
     _threads_here.depth = getattr(_threads_here, "depth", 0) + 1
-    torch.set_num_threads(1)
     try:
         yield
     finally:
         _threads_here.depth -= 1
         with _threads_lock:
-            _threads_users -= 1
-        if _threads_here.depth == 0:
-            torch.set_num_threads(_threads_before)
+            _threads_users -= is_user
+            if is_user and _threads_here.depth == 0:
+                torch.set_num_threads(_threads_before)
 
 
 def can_compute(device: str) -> bool:

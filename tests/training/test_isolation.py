@@ -203,3 +203,25 @@ class TestSingleThread:
             worker.step(1)
         assert [worker.step(2) for worker in workers][1] == N_THREADS
         assert threads_of_a_new_thread() == N_THREADS
+
+    def test_a_thread_that_began_meanwhile_does_not_hand_one_on(self):
+        late = Worker()
+        with single_thread():
+            born = []
+            began, goes_on = threading.Event(), threading.Event()
+
+            def be_born():
+                born.append(torch.get_num_threads())
+                began.set()
+                goes_on.wait(10)
+                with single_thread():
+                    born.append(torch.get_num_threads())
+
+            thread = threading.Thread(target=be_born)
+            thread.start()
+            began.wait(10)
+        goes_on.set()
+        thread.join()
+        assert born == [1, 1]
+        assert threads_of_a_new_thread() == N_THREADS
+        assert [late.step(i) for i in range(3)] == [1, 1, N_THREADS]
