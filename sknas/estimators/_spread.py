@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-# of quantiles: those of the interquartile range, those beyond which how far off a value
-# is does not count, and between them those whose range tells rounding errors apart
+# of quantiles: those of the interquartile range, those whose range tells what is far
+# off, and between them those whose range tells rounding errors apart
 LEVELS = 0.005, 0.05, 0.25, 0.75, 0.95, 0.995
 DUST = 1e-12  # of that range: a smaller spread is one of rounding errors
+FAR = 100  # times the widest range: how much farther off a value is does not count
 
 
 def mean_and_spread(values: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
@@ -28,7 +29,7 @@ def robust_spread(
     """Give columns' interquartile ranges.
 
     Where more than half of the values are equal, or differ by rounding errors, the
-    standard deviation stands in, of what the outermost quantiles bound.
+    standard deviation stands in, which no value far off decides.
 
     Parameters
     ----------
@@ -52,6 +53,7 @@ def robust_spread(
     for i in np.flatnonzero(is_flat):
         column = values[:, [i]]
         if highest[i] > lowest[i]:
-            column = np.clip(column, lowest[i], highest[i])
+            far = FAR * (highest[i] - lowest[i])
+            column = np.clip(column, lowest[i] - far, highest[i] + far)
         spread[i] = mean_and_spread(column, weight)[1, 0]
     return spread

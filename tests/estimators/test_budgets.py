@@ -369,3 +369,24 @@ def test_a_network_that_diverged_is_left_out(quick, monkeypatch):
         model = NASClassifier(**quick | {"ensemble_size": 3}).fit(X, y)
     assert len(model.networks_) == len(model.architectures_) == 2
     assert model.score(X, y) > 0.5
+
+
+def test_one_network_is_a_found_one_however_long_the_search_took():
+    class Wait(Callback):
+        def on_train_end(self, net, **kwargs):
+            if hasattr(net, "controller_"):
+                time.sleep(2)
+
+    rng = np.random.RandomState(0)
+    X = rng.normal(size=(60, 3))
+    model = NASClassifier(
+        search_epochs=3,
+        n_candidates=6,
+        max_epochs=1,
+        ensemble_size=1,
+        random_state=0,
+        callbacks=[Wait()],
+        time_limit=5,
+    ).fit(X, X[:, 0] > 0)
+    best = model.search_results_["architecture"][0]
+    assert [a.to_json() for a in model.architectures_] == [best]

@@ -190,6 +190,12 @@ class TestScore:
         start = fitted.log_likelihood(text[:2000].rsplit(" ", 1)[0])[0]
         np.testing.assert_allclose(values[: len(start)], start, rtol=1e-4)
 
+    def test_what_came_before_a_piece_counts_in_it(self, fitted, monkeypatch):
+        text = " ".join(make_documents(20, seed=4))
+        whole = fitted.log_likelihood(text)[0]
+        monkeypatch.setattr("sknas.estimators._language_ensemble.READ_STEPS", 7)
+        np.testing.assert_allclose(fitted.log_likelihood(text)[0], whole, rtol=1e-4)
+
     def test_unknown_words(self, fitted):
         assert np.isfinite(fitted.score(["dogs that fly always bark"]))
 

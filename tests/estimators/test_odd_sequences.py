@@ -230,3 +230,20 @@ def test_any_space_is_a_family_of_the_sequence_space(quick):
     families = clf.search_results_["decision_family"]
     assert set(families) <= {"means", "recurrent"}
     assert clf.architectures_[1]["family"] == "means"
+
+
+def test_what_follows_a_gap_of_a_long_series_counts():
+    X, y = waves(40, 16)
+    clf = NASClassifier(
+        CONV,
+        architecture=CONV.default_architecture(),
+        max_epochs=1,
+        ensemble_size=1,
+        random_state=0,
+    ).fit(X, y)
+    long = np.random.RandomState(0).normal(size=(1, 32, 1))
+    long[:, 4:20] = np.nan
+    other = long.copy()
+    other[:, -4:] += 5
+    one, another = clf.predict_proba(long), clf.predict_proba(other)
+    assert not np.allclose(one, another, atol=1e-6)

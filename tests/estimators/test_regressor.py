@@ -18,7 +18,7 @@ from sklearn.multioutput import MultiOutputRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sknas import NASClassifier, NASRegressor
+from sknas import NASClassifier, NASRegressor, TabularSpace
 from sknas.estimators import NASRegressor as SameRegressor
 
 
@@ -333,3 +333,28 @@ class TestBadInput:
         expected = model.fit(X, y).predict(X)
         as_text = model.fit(X, np.array([repr(float(v)) for v in y], object))
         np.testing.assert_array_equal(as_text.predict(X), expected)
+
+
+def test_quantiles_are_those_of_the_weights():
+    rng = np.random.RandomState(0)
+    X = rng.normal(size=(200, 2))
+    y = X[:, 0].copy()
+    y[:80] += 1e4
+    weight = np.where(np.arange(200) < 80, 1.0, 1e-6)
+    space = TabularSpace(n_heads=1)
+    model = NASRegressor(
+        space,
+        architecture=space.default_architecture(),
+        loss="absolute_error",
+        max_epochs=20,
+        ensemble_size=1,
+        random_state=0,
+    ).fit(X, y, weight)
+    assert np.abs(model.predict(X[:80]) - y[:80]).mean() < 1
+
+
+def test_a_prediction_is_the_same_in_any_company(quicker):
+    X, y = load_diabetes(return_X_y=True)
+    model = NASRegressor(**quicker).fit(X[:100], y[:100])
+    alone = [model.predict(X[i : i + 1])[0] for i in range(60)]
+    np.testing.assert_array_equal(model.predict(X[:60]), alone)

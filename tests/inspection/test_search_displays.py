@@ -58,6 +58,9 @@ class TestSearchHistory:
         total = searched.search_time_ + searched.refit_time_
         assert sum(display.seconds.values()) == pytest.approx(total)
         assert all(value > 0 for value in display.seconds.values())
+        # an epoch's time has that of its controller in it
+        both = display.seconds["shared parameters"] + display.seconds["strategy"]
+        assert both == pytest.approx(sum(row["dur"] for row in searched.history_))
         widths = [bar.get_width() for bar in display.axes_["time"].patches]
         assert widths == list(display.seconds.values())
 

@@ -160,3 +160,7 @@ class TestTokenIds:
     def test_they_are_an_array(self):
         assert isinstance(self.ids, np.ndarray)
         assert self.ids.dtype == np.int64
+
+
+def test_rows_are_long_enough_for_95_of_100_documents():
+    assert TokenEncoder().fit(["a " * n for n in range(1, 11)]).max_length_ == 10

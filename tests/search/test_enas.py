@@ -329,3 +329,21 @@ class TestParameters:
     def test_a_value_at_the_edge_or_of_numpy_is_taken(self, name, value):
         enas = started(**{name: value})
         assert len(enas.ask(2)) == 2
+
+
+def test_a_batch_of_wider_spread_than_before_takes_no_longer_step():
+    rewards, norms = np.linspace(-1.0, 1.0, 8), []
+    for earlier in (None, 1e-3):
+        enas = started(entropy_weight=0.0, controller_lr=1e-9, max_gradient_norm=1e9)
+        asked = enas.ask(8)
+        if earlier is not None:
+            enas.tell(asked, earlier * rewards)  # of the same mean
+        norms.append(enas.tell(asked, rewards)["gradient_norm"])
+    np.testing.assert_allclose(norms[1], norms[0], rtol=1e-3)
+
+
+def test_looking_at_the_policy_changes_nothing():
+    looked, not_looked = started(), started()
+    for one, other in zip(looked.policy(), looked.policy(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert looked.ask(20) == not_looked.ask(20)

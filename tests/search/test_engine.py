@@ -1,10 +1,12 @@
 """The course of a whole search."""
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 from skorch.callbacks import Callback
 
 from sknas import ENAS, Architecture, RandomSearch
@@ -195,3 +197,12 @@ class TestProgress:
         result = run(problem, progress=Progress(time.monotonic() - 1.0))
         assert len(result.architectures) >= 1
         assert np.isfinite(rewards_of(problem, result)).all()
+
+
+def test_candidates_are_ranked_without_dropout(problem):
+    # random search leaves the shared network in training mode
+    problem = replace(problem, space=clone(problem.space).set_params(dropouts=(0.5,)))
+    result = run(problem, RandomSearch(), n_candidates=1, n_best=1)
+    np.testing.assert_allclose(
+        rewards_of(problem, result), result.table["shared_score"], rtol=1e-4
+    )

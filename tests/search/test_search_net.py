@@ -335,3 +335,14 @@ class TestScore:
                 logits = network(**valid.inputs)
             reward = NegativeLoss(CrossEntropy())(logits, valid.target, valid.weight)
             assert score == pytest.approx(reward.item(), rel=1e-4)
+
+
+def test_steps_of_an_epoch_go_through_the_space_in_no_order(make_net, problem):
+    net = make_net(RandomSearch(), max_epochs=10)
+    passes = Passes(net)
+    net.fit(problem.train)
+    seen = [
+        net.decisions.indices(kwargs["architectures"][0]) for *_, kwargs in passes.seen
+    ]
+    epochs = [seen[i : i + 4] for i in range(0, len(seen), 4)]
+    assert sum(epoch == sorted(epoch) for epoch in epochs) < 5

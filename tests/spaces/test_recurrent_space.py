@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from small_sequences import SPECS
 
 from sknas import (
@@ -194,3 +195,18 @@ class TestSequenceSpace:
             SequenceSpace(conv="conv-macro").decisions()
         with pytest.raises(ValueError, match="different"):
             SequenceSpace(conv=RecurrentSpace()).decisions()
+
+
+def test_states_that_are_not_finite_are_not_carried_on():
+    space = RecurrentSpace(n_nodes=3, hidden_size=8, dropout=0.0, max_norm=None)
+    spec = DataSpec(10, n_tokens=10, predicts_tokens=True)
+    network = space.network(space.default_architecture(), spec).train()
+    tokens, aims = torch.randint(1, 9, (2, 2, 5))
+    spoilt = tokens.clone()
+    spoilt[0, 2] = 9
+    with torch.no_grad():
+        network.embedding.weight[9] = torch.nan
+        network(spoilt, aims, torch.zeros(2, dtype=torch.bool))
+        network.embedding.weight[9] = 0.0
+        outputs = network(tokens, aims, torch.ones(2, dtype=torch.bool))
+    assert outputs.isfinite().all()

@@ -162,3 +162,13 @@ def test_parts_of_a_table_share_their_inputs():
     assert target.tolist() == [2, 8]
     assert weight.tolist() == [3.0, 4.0]
     assert len(again) == 2
+
+
+def test_affine_shifts_by_a_tenth_of_the_size():
+    image = torch.zeros(500, 1, 41, 41)
+    image[:, :, 20, 20] = 1.0
+    changed = Augmentation(("affine",))({"image": image})["image"]
+    places = changed.flatten(1).argmax(dim=1)
+    for off in (places // 41 - 20, places % 41 - 20):
+        # 4.1 pixels, and as much more as it is magnified by
+        assert 4 <= off.abs().max() <= 5

@@ -72,7 +72,7 @@ def test_the_rate_goes_on_where_the_best_epoch_was_and_falls_to_zero():
     best = 1 + int(np.argmin(losses))
     n_first = 3 * steps.n_rows.count(40)
     rates = steps.rates[n_first:]
-    assert max(rates) == pytest.approx(plan.lr * (1 - best / 100) ** 0.5, rel=0.05)
+    assert max(rates) == pytest.approx(plan.lr * (1 - best / 100) ** 0.5, rel=0.01)
     assert 0 < rates[-1] < 0.01 * max(rates) < max(rates) < steps.rates[n_first - 1] * 2
     assert rates[30:] == sorted(rates[30:], reverse=True)
 
@@ -156,6 +156,15 @@ def test_whole_trainings_have_one_too():
     _, steps = train(plan=plan)
     assert steps.n_rows == [40] * 4 + [70] * 2
     assert max(steps.rates[-10:]) <= 0.1 * plan.lr
+
+
+def test_after_a_best_epoch_that_was_the_last_it_has_a_rate_too():
+    plan = make_recipe(max_epochs=4, cooldown=10.0, n_iter_no_change=9)
+    trained, steps = train(plan=plan)
+    losses = [row["valid_loss"] for row in trained.history if "valid_loss" in row]
+    assert np.argmin(losses) == 3
+    rates = steps.rates[-5 * steps.n_rows.count(70) :]
+    assert max(rates) == pytest.approx(0.1 * plan.lr, rel=0.2)
 
 
 def test_drop_paths_stay_as_the_training_left_them():

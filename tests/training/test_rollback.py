@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.exceptions import ConvergenceWarning
+from skorch.callbacks import Callback
 from small_training import SmallNet, make_recipe, make_table
 from torch import nn
 
@@ -33,13 +34,14 @@ class Faulty(SmallNet):
         return outputs
 
 
-def train(**options):
+def train(callbacks=(), **options):
     return train_network(
         lambda: Faulty(**options),
         make_table(64, 0),
         make_table(32, 1),
         make_recipe(max_epochs=2),
         seed=0,
+        callbacks=callbacks,
     )
 
 
@@ -87,3 +89,24 @@ def test_an_estimator_warns_of_it():
     with pytest.warns(ConvergenceWarning, match="rolled back.*lower lr"):
         model.fit(X, y)
     assert np.isfinite(model.predict_proba(X)).all()
+
+
+def test_a_return_to_the_epochs_begin_forgets_the_momentum():
+    class Steps(Callback):
+        def on_epoch_begin(self, net, **kwargs):
+            parameters = net.module_.named_parameters()
+            self.before = {name: p.detach().clone() for name, p in parameters}
+
+        def on_epoch_end(self, net, **kwargs):
+            lr = net.optimizer_.param_groups[0]["lr"]
+            self.ratios = [
+                ((p.detach() - self.before[name]).abs() / lr)[p.grad.abs() > 1e-4]
+                for name, p in net.module_.named_parameters()
+                if p.grad is not None
+            ]
+
+    steps = Steps()
+    train(passes=(6, 7), callbacks=[steps])
+    # the last step is all that is left of the epoch, and as long as the first of all
+    for ratio in steps.ratios:
+        np.testing.assert_allclose(ratio, 1.0, rtol=0.01)

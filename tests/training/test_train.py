@@ -436,3 +436,16 @@ class TestStopping:
         n_epochs = stop_at or 5
         assert trained.n_epochs == n_epochs and not trained.interrupted
         assert listener.fitted == [{"epoch": i + 1} for i in range(n_epochs)]
+
+
+def test_networks_are_judged_without_dropout():
+    valid = make_table(32, 1)
+    trained = train_network(
+        lambda: SmallNet(dropout=0.5),
+        make_table(64, 0),
+        valid,
+        make_recipe(max_epochs=2),
+        seed=0,
+    )
+    loss = loss_of(SmallNet, trained.weights, valid, make_recipe().criterion)
+    assert trained.score == pytest.approx(-loss, rel=1e-5)
