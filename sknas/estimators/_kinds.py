@@ -41,10 +41,7 @@ def data_kind(X, estimator) -> str:
         return "series"
     if estimator.n_tokens is not None or isinstance(X, TokenIds):
         return "text"
-    if hasattr(X, "collect") and not hasattr(X, "shape"):
-        raise TypeError(
-            f"X is a {type(X).__name__}, which has no rows yet: give X.collect()."
-        )
+    _refuse_lazy(X)
     shape, dtype = _shape_and_dtype(X)
     if len(shape) == 1 and isinstance(next(iter(X), None), str):
         raise ValueError(
@@ -57,6 +54,13 @@ def data_kind(X, estimator) -> str:
     # as many steps as features are taken for an image
     is_image = len(shape) > 3 or shape[1] == shape[2] or dtype == np.uint8
     return "image" if is_image else "series"
+
+
+def _refuse_lazy(X) -> None:
+    if hasattr(X, "collect") and not hasattr(X, "shape"):
+        raise TypeError(
+            f"X is a {type(X).__name__}, which has no rows yet: give X.collect()."
+        )
 
 
 def _shape_and_dtype(X) -> tuple[tuple[int, ...], object]:
@@ -98,7 +102,13 @@ def read_rows(X, kind: str, fitted, estimator) -> Rows:
     -------
     rows : Columns, Images or Tokens
         The data.
+
+    Raises
+    ------
+    TypeError
+        If `X` is a frame that has no rows yet.
     """
+    _refuse_lazy(X)
     rows = READERS[kind](X, fitted, estimator)
     if kind == "table":
         return rows

@@ -26,7 +26,7 @@ from sknas.training import (
     can_compute,
     load_weights,
     network_weights,
-    private_random_state,
+    private_generator,
 )
 
 OBJECTS = ("search_space", "architecture", "strategy")  # parameters that can be such
@@ -90,7 +90,7 @@ def build_networks(attributes: dict) -> list[torch.nn.Module]:
     for architecture, weights in zip(
         attributes["architectures_"], attributes["_weights"], strict=True
     ):
-        with private_random_state(0):
+        with private_generator(0):  # another thread may be training
             network = space.network(architecture, spec)
         load_weights(network, weights, copy=False)
         network.requires_grad_(False)

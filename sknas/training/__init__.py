@@ -14,6 +14,7 @@ from sknas.training._ensemble import ensemble_weights, train_ensemble
 from sknas.training._isolation import (
     can_compute,
     own_turn,
+    private_generator,
     private_random_state,
     single_precision,
     single_thread,
@@ -79,6 +80,7 @@ __all__ = [
     "optimizer_arguments",
     "own_turn",
     "predict_logits",
+    "private_generator",
     "private_random_state",
     "run_tasks",
     "schedule_shape",

@@ -5,13 +5,27 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
 
 # torch's default generator belongs to the whole process, so that fits in several
 # threads take turns; processes are the way to run them at the same time
 _generator_lock = threading.RLock()
+
+# what draws numbers, by a generator that it may be given
+DRAWS = {
+    *(torch.rand, torch.randn, torch.randint, torch.randperm, torch.normal),
+    *(torch.bernoulli, torch.multinomial),
+    *(torch.Tensor.uniform_, torch.Tensor.normal_, torch.Tensor.random_),
+    *(torch.Tensor.bernoulli_, torch.Tensor.exponential_, torch.Tensor.geometric_),
+    *(torch.Tensor.cauchy_, torch.Tensor.log_normal_),
+    *(nn.init.uniform_, nn.init.normal_, nn.init.trunc_normal_, nn.init.orthogonal_),
+    *(nn.init.kaiming_uniform_, nn.init.kaiming_normal_, nn.init.sparse_),
+    *(nn.init.xavier_uniform_, nn.init.xavier_normal_),
+}
 
 _threads_lock = threading.Lock()
 _threads_users = 0
@@ -50,10 +64,8 @@ def private_random_state(seed: int, device: str = "cpu") -> Iterator[None]:
     set, and a GPU's convolutions give the same bits each time.
     """
     cuda = [torch.device(device)] if torch.device(device).type == "cuda" else []
-    # a default device makes each call of torch slower, so it is set only if it must be
-    is_cpu = torch.get_default_device().type == "cpu"
     with (
-        nullcontext() if is_cpu else torch.device("cpu"),
+        _on_cpu(),
         single_precision("cpu"),
         single_precision(device),
         _generator_lock,
@@ -72,6 +84,47 @@ def private_random_state(seed: int, device: str = "cpu") -> Iterator[None]:
             yield
         finally:
             torch.set_default_dtype(dtype)
+
+
+def _on_cpu() -> AbstractContextManager:
+    """Make tensors on the CPU, whatever the caller's default device is."""
+    # which makes each call of torch slower, so it is set only if it must be
+    is_cpu = torch.get_default_device().type == "cpu"
+    return nullcontext() if is_cpu else torch.device("cpu")
+
+
+class _Drawing(TorchFunctionMode):
+    """Has a generator of its own draw what is drawn within, in this thread alone."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if func in DRAWS and kwargs.get("generator") is None:
+            kwargs = kwargs | {"generator": self.generator}
+        return func(*args, **kwargs)
+
+
+@contextmanager
+def private_generator(seed: int) -> Iterator[None]:
+    """Let modules be made as in :func:`private_random_state`, but wait for nobody.
+
+    Only what is drawn by the functions of :data:`DRAWS` is drawn by the seed.
+    """
+    if torch.get_default_dtype() != torch.float32:
+        with private_random_state(seed):
+            yield
+        return
+    with (
+        _on_cpu(),
+        single_precision("cpu"),
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        _Drawing(seed),
+    ):
+        yield
 
 
 @contextmanager

@@ -34,6 +34,12 @@ class Listener(Protocol):
         """Note that the innermost task is over; return whether to stop its parent."""
 
 
+class _Bar(tqdm):
+    """A bar without tqdm's monitor, a thread that would stay when the bar is closed."""
+
+    monitor_interval = 0
+
+
 class ProgressBars:
     """One bar for each phase, on the standard error stream.
 
@@ -46,7 +52,7 @@ class ProgressBars:
     def __init__(self, disable: bool = False) -> None:
         # a service, or a program with windows, may have no such stream
         self.disable = disable or sys.stderr is None
-        self._bars: list[tqdm | None] = []
+        self._bars: list[_Bar | None] = []
 
     def begin(self, name: str, n_steps: int) -> None:
         """Open a bar for a phase; a task inside one only names itself there."""
@@ -55,8 +61,11 @@ class ProgressBars:
             self._bars.append(None)
         else:
             self._bars.append(
-                tqdm(
-                    total=n_steps, desc=f"{name:<10}", leave=True, disable=self.disable
+                _Bar(
+                    total=n_steps,
+                    desc=f"{name:<10}",
+                    miniters=1,
+                    disable=self.disable,
                 )
             )
 

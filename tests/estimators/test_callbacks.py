@@ -1,4 +1,5 @@
 import pickle
+import threading
 
 import numpy as np
 import pytest
@@ -369,6 +370,8 @@ def test_a_progress_bar_goes_to_the_error_stream_only(quick, capfd):
     for phase in ("search", "candidates", "training"):
         assert phase in err
     assert "100%" in err
+    # tqdm's monitor
+    assert "TMonitor" not in {type(t).__name__ for t in threading.enumerate()}
 
 
 def test_progress_bars_are_closed_when_a_fit_fails_or_stops(quick, capfd):

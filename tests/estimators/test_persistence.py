@@ -3,6 +3,7 @@ import io
 import pickle
 import subprocess
 import sys
+import threading
 import warnings
 
 import joblib
@@ -14,6 +15,7 @@ from sklearn.datasets import load_iris
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_random_state
+from skorch.callbacks import Callback
 
 from sknas import ENAS, NASClassifier, TabularSpace
 
@@ -274,3 +276,25 @@ def test_a_clone_of_a_loaded_classifier_is_unfitted(fitted_mixed):
     again = clone(loaded(fitted_mixed))
     assert not hasattr(again, "networks_")
     assert repr(again) == repr(clone(fitted_mixed))
+
+
+def test_it_is_loaded_while_another_one_is_fitted(fitted_mixed, mixed):
+    file, loaded = pickle.dumps(fitted_mixed), []
+
+    class Load(Callback):
+        def on_epoch_begin(self, net, **kwargs):
+            if not loaded:
+                thread = threading.Thread(
+                    target=lambda: loaded.append(pickle.loads(file))
+                )
+                thread.start()
+                thread.join(20)
+                assert loaded
+
+    NASClassifier(
+        search_epochs=1, n_candidates=1, max_epochs=1, callbacks=[Load()]
+    ).fit(*mixed)
+    X, _ = mixed
+    np.testing.assert_array_equal(
+        loaded[0].predict_proba(X), fitted_mixed.predict_proba(X)
+    )

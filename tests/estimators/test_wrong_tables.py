@@ -209,4 +209,7 @@ def test_a_lazy_frame_is_refused(quick):
     pl = pytest.importorskip("polars")
     X, y = learnable()
     frame = pl.DataFrame(X).lazy()
-    refuses(quick, frame, y, TypeError, r"LazyFrame.*X\.collect\(\)")
+    message = r"LazyFrame.*X\.collect\(\)"
+    refuses(quick, frame, y, TypeError, message)
+    with pytest.raises(TypeError, match=message):
+        NASClassifier(**quick).fit(X, y).predict(frame)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from sklearn.utils import check_random_state
 
-from sknas.training import private_random_state, single_thread
+from sknas.training import private_generator, private_random_state, single_thread
 
 N_THREADS = 3  # other than one
 
@@ -117,6 +117,40 @@ class TestPrivateRandomState:
         ended.set()
         thread.join()
         assert status == 0
+
+
+class TestPrivateGenerator:
+    @staticmethod
+    def make():
+        return [
+            torch.nn.Linear(3, 4).weight,
+            torch.nn.LSTM(2, 3).weight_ih_l0,
+            torch.randn(3),
+            torch.empty(3).uniform_(-1, 1),
+            torch.nn.init.orthogonal_(torch.empty(3, 3)),
+        ]
+
+    def test_it_draws_the_same_and_leaves_the_callers_generator_alone(self):
+        before = torch.get_rng_state()
+        with private_generator(3):
+            drawn = self.make()
+        assert torch.get_rng_state().equal(before)
+        with private_random_state(3):
+            expected = self.make()
+        assert all(a.equal(b) for a, b in zip(drawn, expected, strict=True))
+
+    def test_it_does_not_wait_for_a_thread_that_trains(self):
+        with private_random_state(0):
+            drawn = []
+
+            def draw():
+                with private_generator(3):
+                    drawn.extend(self.make())
+
+            thread = threading.Thread(target=draw)
+            thread.start()
+            thread.join(10)
+            assert len(drawn) == 5
 
 
 class Worker:
