@@ -444,7 +444,7 @@ class NASClassifier(ClassifierMixin, BaseNAS):
             In the order of `classes_`.
         """
         each = self._predict_each(X)
-        weights = torch.tensor(self.ensemble_weights_)
+        weights = torch.from_numpy(self.ensemble_weights_.copy())
         return log_mean_exp(each, weights).log_softmax(dim=1).numpy()
 
     def predict(self, X) -> np.ndarray:

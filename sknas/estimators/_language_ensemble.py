@@ -32,7 +32,7 @@ class LanguageEnsemble:
         self, networks: list[nn.Module], weights: np.ndarray, device: str
     ) -> None:
         self.networks = networks
-        self.weights = torch.tensor(weights)
+        self.weights = torch.from_numpy(weights.copy())
         self.device = device
 
     @torch.no_grad()
