@@ -298,3 +298,11 @@ def test_it_is_loaded_while_another_one_is_fitted(fitted_mixed, mixed):
     np.testing.assert_array_equal(
         loaded[0].predict_proba(X), fitted_mixed.predict_proba(X)
     )
+
+
+def test_torchs_default_device_does_not_matter(fitted_mixed, mixed):
+    X, _ = mixed
+    with torch.device("meta"):
+        loaded = pickle.loads(pickle.dumps(fitted_mixed))
+        one, other = loaded.predict_log_proba(X), fitted_mixed.predict_log_proba(X)
+    np.testing.assert_array_equal(one, other)
