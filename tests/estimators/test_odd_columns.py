@@ -172,6 +172,19 @@ class TestDesigns:
         )
         np.testing.assert_array_equal(one.predict_proba(X), ten.predict_proba(X))
 
+    def test_a_design_of_which_all_cells_came_ten_times_is_one_of_each_once(
+        self, quick
+    ):
+        cells = np.stack(np.meshgrid(range(6), range(5)), axis=-1).reshape(-1, 2)
+        labels = cells.sum(axis=1) % 2
+        one, ten = (
+            NASClassifier(**quick).fit(cells, labels, sample_weight=np.full(30, weight))
+            for weight in (1.0, 10.0)
+        )
+        np.testing.assert_array_equal(
+            one.predict_proba(cells), ten.predict_proba(cells)
+        )
+
 
 class TestHugeWeights:
     def test_they_are_exact_multiplicities(self, quick):
