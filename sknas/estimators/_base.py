@@ -211,6 +211,7 @@ class BaseNAS(SearchingEstimator):
                 torch.from_numpy(target),
                 torch.from_numpy(weight.astype(np.float32)),
                 # those that suit the first network
+                # copies that are not dealt out are weights: they make no epoch longer
                 rounds=resolve_rounds(
                     self.batch_size,
                     kind,

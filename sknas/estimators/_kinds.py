@@ -41,7 +41,6 @@ def data_kind(X, estimator) -> str:
         return "series"
     if estimator.n_tokens is not None or isinstance(X, TokenIds):
         return "text"
-    _refuse_lazy(X)
     shape, dtype = _shape_and_dtype(X)
     if len(shape) == 1 and isinstance(next(iter(X), None), str):
         raise ValueError(
@@ -54,13 +53,6 @@ def data_kind(X, estimator) -> str:
     # as many steps as features are taken for an image
     is_image = len(shape) > 3 or shape[1] == shape[2] or dtype == np.uint8
     return "image" if is_image else "series"
-
-
-def _refuse_lazy(X) -> None:
-    if hasattr(X, "collect") and not hasattr(X, "shape"):
-        raise TypeError(
-            f"X is a {type(X).__name__}, which has no rows yet: give X.collect()."
-        )
 
 
 def _shape_and_dtype(X) -> tuple[tuple[int, ...], object]:
@@ -108,7 +100,10 @@ def read_rows(X, kind: str, fitted, estimator) -> Rows:
     TypeError
         If `X` is a frame that has no rows yet.
     """
-    _refuse_lazy(X)
+    if hasattr(X, "collect") and not hasattr(X, "shape"):
+        raise TypeError(
+            f"X is a {type(X).__name__}, which has no rows yet: give X.collect()."
+        )
     rows = READERS[kind](X, fitted, estimator)
     if kind == "table":
         return rows

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 # of quantiles: those of the interquartile range, those whose range tells what is far
 # off, and between them those whose range tells rounding errors apart
-LEVELS = 0.005, 0.05, 0.25, 0.75, 0.95, 0.995
+QUANTILES = 0.005, 0.05, 0.25, 0.75, 0.95, 0.995
 DUST = 1e-12  # of that range: a smaller spread is one of rounding errors
 FAR = 100  # times the widest range: how much farther off a value is does not count
 
@@ -24,7 +26,9 @@ def mean_and_spread(values: np.ndarray, weight: np.ndarray | None) -> np.ndarray
 
 
 def robust_spread(
-    values: np.ndarray, quantiles: np.ndarray, weight: np.ndarray | None = None
+    values: np.ndarray,
+    quantiles: Sequence[np.ndarray],
+    weight: np.ndarray | None = None,
 ) -> np.ndarray:
     """Give columns' interquartile ranges.
 
@@ -36,8 +40,8 @@ def robust_spread(
     values : ndarray of shape (n_rows, n_columns)
         The columns.
 
-    quantiles : ndarray of shape (6, n_columns)
-        Their quantiles at :data:`LEVELS`.
+    quantiles : sequence of ndarray of shape (n_columns,)
+        Those of :data:`QUANTILES`.
 
     weight : ndarray of shape (n_rows,) or None, default=None
         Weights of the rows; None: all are alike.

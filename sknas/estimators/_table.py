@@ -9,7 +9,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import RobustScaler
 
 from sknas.estimators._columns import Columns
-from sknas.estimators._spread import LEVELS, robust_spread
+from sknas.estimators._spread import QUANTILES, robust_spread
 from sknas.spaces import DataSpec
 
 CLIP = 3.0  # numbers bend towards +-3 spreads, as in RealMLP (Holzmueller et al., 2024)
@@ -175,7 +175,7 @@ class TableEncoder:
     def _scale(numeric: np.ndarray) -> np.ndarray:
         """Give each column's spread; RobustScaler takes a tiny range for none."""
         with np.errstate(over="ignore", invalid="ignore"):
-            quantiles = np.quantile(numeric, LEVELS, axis=0)
+            quantiles = np.quantile(numeric, QUANTILES, axis=0)
             scale = robust_spread(numeric, quantiles)
         return np.where(np.isfinite(scale) & (scale > 0), scale, 1.0)
 

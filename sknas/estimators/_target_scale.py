@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sknas.estimators._spread import LEVELS, robust_spread
+from sknas.estimators._spread import QUANTILES, robust_spread
 
 
 def unscale(values: np.ndarray, scale: np.ndarray, is_flat: bool) -> np.ndarray:
@@ -20,7 +20,9 @@ def quantile_and_range(
     """Give quantiles and interquartile ranges: (2, n_outputs)."""
     center, *others = np.stack(
         [
-            np.quantile(column, (level, *LEVELS), weights=weight, method="inverted_cdf")
+            np.quantile(
+                column, (level, *QUANTILES), weights=weight, method="inverted_cdf"
+            )
             for column in target.T
         ],
         axis=1,

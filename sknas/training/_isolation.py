@@ -149,22 +149,21 @@ def single_thread(device: str = "cpu") -> Iterator[None]:
     """Let torch use one thread, and give it back its threads afterwards.
 
     On networks as small as those for tables, a second thread makes a step several
-    times slower. The first of several overlapping users, in whatever threads, notes
-    the number, and each thread gets it back when the last of its users is done; so does
-    the process, whose new threads begin with the last number that was set.
+    times slower. Of several overlapping users, in whatever threads, the largest number
+    is noted, and each thread gets it when the last of its users is done.
     """
     global _threads_users, _threads_before
     if torch.device(device).type != "cpu":
         yield
         return
     with _threads_lock:
-        if _threads_users == 0:
-            _threads_before = torch.get_num_threads()
-        # alone, one that has one already keeps it: it may have begun with it while
-        # another was in here, and is not to hand it on
-        is_user = _threads_users > 0 or _threads_before > 1
-        if is_user:
-            _threads_users += 1
+        n_threads = torch.get_num_threads()
+        others = _threads_before if _threads_users else 1
+        _threads_before = max(n_threads, others)
+        _threads_users += 1
+        # new threads begin with what was set last: one that began while another was in
+        # here has one thread by that, and is not to hand it on
+        if n_threads > 1:
             torch.set_num_threads(1)
     _threads_here.depth = getattr(_threads_here, "depth", 0) + 1
     try:
@@ -172,8 +171,8 @@ def single_thread(device: str = "cpu") -> Iterator[None]:
     finally:
         _threads_here.depth -= 1
         with _threads_lock:
-            _threads_users -= is_user
-            if is_user and _threads_here.depth == 0:
+            _threads_users -= 1
+            if _threads_here.depth == 0 and _threads_before > 1:
                 torch.set_num_threads(_threads_before)
 
 
