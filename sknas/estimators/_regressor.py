@@ -192,7 +192,8 @@ class NASRegressor(RegressorMixin, BaseNAS):
 
     n_jobs : int or None, default=None
         How many networks to train at the same time, in processes, as in joblib: one
-        where less than ten seconds of `time_limit` are left. The first fit with it
+        where less than ten seconds of `time_limit` are left. Of tables, at most half
+        of the `ensemble_size` networks are trained at once. The first fit with it
         waits several seconds for the processes to start, later ones do not.
 
     random_state : int, RandomState instance or None, default=None

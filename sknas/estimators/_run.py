@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import cycle, islice
 from typing import Protocol
@@ -40,6 +40,7 @@ from sknas.training import (
 
 Member = tuple[Architecture, nn.Module]
 
+RELEVANCE_ROWS = 1024  # that networks are asked which columns matter, at most
 CHECKED_ROWS = 2  # that a network has to answer before it is trained
 # where less time is left than so many searches would take, there may be time for one
 # network only, and a search in so little finds what is no better than the default:
@@ -210,7 +211,7 @@ class FitRun:
         stops_early = self.recipe.n_iter_no_change is not None
         cools_down = stops_early and self.recipe.cooldown
         trained = train_ensemble(
-            [partial(self.space.network, a, self.spec) for a in architectures],
+            [partial(_build, self.space, self.spec, a) for a in architectures],
             self.data.split if stops_early else self.data.everything,
             self.recipes,
             everything=(lambda i: self.data.everything(i)[0]) if cools_down else None,
@@ -219,12 +220,31 @@ class FitRun:
             fitted=lambda networks: self.fitted(
                 list(zip(architectures, networks, strict=False))
             ),
+            learn=self._relevance if self._knows_relevance(weights) else None,
             weights=weights,
             callbacks=self.callbacks,
             n_jobs=self.n_jobs,
             step=self.checkpoint.step,
         )
         return [one for one in trained if one.n_epochs or not one.interrupted]
+
+    def _knows_relevance(self, weights: list[Weights] | None) -> bool:
+        """Whether networks of the space tell which columns matter to new ones."""
+        is_told = type(self.space).relevance is not SearchSpace.relevance
+        return is_told and weights is None
+
+    def _relevance(self, networks: list[nn.Module]) -> np.ndarray | None:
+        """Say how much each column matters to the networks."""
+        table, _ = self.data.everything(0)
+        join = self.recipe.criterion.join
+        with private_random_state(0, self.recipe.device):
+            # few enough, whatever the space makes of them
+            rows = torch.randperm(len(table))[:RELEVANCE_ROWS]
+            inputs, (_, weight) = table[rows.to(table.target.device)]
+            inputs = {k: tensor.to(self.recipe.device) for k, tensor in inputs.items()}
+            weight = weight.to(self.recipe.device)
+            networks = [network.eval() for network in networks]
+            return self.space.relevance(networks, inputs, weight, join)
 
     def finish(
         self,
@@ -303,6 +323,16 @@ class FitRun:
             "_history": [],
             "_best": 0,
         }
+
+
+def _build(
+    space: SearchSpace,
+    spec: DataSpec,
+    architecture: Architecture,
+    relevance: np.ndarray | None,
+) -> nn.Module:
+    """Build a network, with what those before it said of the columns."""
+    return space.network(architecture, replace(spec, relevance=relevance))
 
 
 def _best(

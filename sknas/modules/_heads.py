@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -44,6 +45,18 @@ class ScaledLinear(nn.Module):
             self.scale = nn.Parameter(signs)
         else:
             self.register_parameter("scale", None)
+
+    @torch.no_grad()
+    def scale_inputs(self, factors: np.ndarray) -> None:
+        """Multiply the predictors' scales; one predictor alone has none.
+
+        Parameters
+        ----------
+        factors : ndarray of shape (n_inputs,)
+            By what.
+        """
+        if self.scale is not None:
+            self.scale *= torch.as_tensor(factors, dtype=self.scale.dtype)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (n_heads or 1, n_rows, n_inputs) to (n_heads, n_rows, n_outputs)."""

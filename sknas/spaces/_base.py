@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABCMeta, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
-from torch import nn
+from torch import Tensor, nn
 
 from sknas.architecture import Architecture
 from sknas.decisions import Decisions
@@ -51,6 +52,10 @@ class DataSpec:
 
     predicts_tokens : bool, default=False
         Whether each next token is to be predicted, as by a language model.
+
+    relevance : ndarray of shape (n_numeric + n_categorical,) or None, default=None
+        For each numeric input, then for each categorical one, how much it matters, as
+        :meth:`SearchSpace.relevance` found it. None: not known.
     """
 
     n_outputs: int
@@ -63,6 +68,7 @@ class DataSpec:
     n_tokens: int | None = None
     n_steps: int | None = None
     predicts_tokens: bool = False
+    relevance: np.ndarray | None = field(default=None, compare=False)
 
     @property
     def kind(self) -> str:
@@ -249,6 +255,40 @@ class SearchSpace(BaseEstimator, metaclass=ABCMeta):
                         "'shared_name' says which it comes from."
                     )
                 own.copy_(source[tuple(slice(size) for size in own.shape)])
+
+    def relevance(
+        self,
+        networks: list[nn.Module],
+        inputs: dict[str, Tensor],
+        weight: Tensor,
+        join: Callable[[Tensor], Tensor],
+    ) -> np.ndarray | None:
+        """Say how much each column matters to networks that are trained.
+
+        Where a space has this method, the second half of an ensemble's networks are
+        built, by :meth:`network`, with what it found of the first half, as
+        :attr:`DataSpec.relevance`.
+
+        Parameters
+        ----------
+        networks : list of torch.nn.Module
+            Trained networks of this space.
+
+        inputs : dict of str to Tensor
+            Training rows.
+
+        weight : Tensor of shape (n_rows,)
+            Their weights.
+
+        join : callable
+            Makes one answer of what a network gives, of shape (n_rows, n_outputs).
+
+        Returns
+        -------
+        relevance : ndarray of shape (n_numeric + n_categorical,) or None
+            Of each column, in (0, 1]. None, as in the base class: it is not known.
+        """
+        return None
 
     def describe(self, architecture: Architecture) -> str:
         """Say in words what an architecture is.

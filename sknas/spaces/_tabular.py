@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from sknas.architecture import Architecture
 from sknas.decisions import Decision, Decisions
@@ -11,6 +14,7 @@ from sknas.modules import ACTIVATIONS
 from sknas.rules import COUNT, FLAG, RATE, check_rules, one_of, some_of
 from sknas.spaces._base import DataSpec, SearchSpace
 from sknas.spaces._graph import Graph, Node
+from sknas.spaces._relevance import column_relevance
 from sknas.spaces._tabular_networks import (
     EMBEDDINGS,
     TabularNetwork,
@@ -153,6 +157,16 @@ class TabularSpace(SearchSpace):
     def network(self, architecture: Architecture, spec: DataSpec) -> TabularNetwork:
         """Build the stand-alone network; see the base class."""
         return TabularNetwork(architecture, spec, self.n_heads)
+
+    def relevance(
+        self,
+        networks: list[nn.Module],
+        inputs: dict[str, Tensor],
+        weight: Tensor,
+        join: Callable[[Tensor], Tensor],
+    ) -> np.ndarray | None:
+        """Say how much each column matters; see the base class."""
+        return column_relevance(networks, inputs, weight, join)
 
     def shared_name(self, name: str, architecture: Architecture) -> str:
         """Say which parameter of the supernet a network's comes from."""

@@ -62,6 +62,30 @@ def join_inputs(numeric: Tensor, encoded: Tensor) -> Tensor:
     return torch.cat([numeric, encoded], dim=-1)
 
 
+def unit_columns(spec: DataSpec, n_embedded: int) -> list[np.ndarray]:
+    """Tell from which column each unit comes that a first layer reads.
+
+    Parameters
+    ----------
+    spec : DataSpec
+        What the data look like.
+
+    n_embedded : int
+        Number of units of all numbers' embeddings.
+
+    Returns
+    -------
+    columns : list of ndarray of int
+        For numbers and encoded categories, then for the embeddings, if there are any.
+    """
+    numbers = np.arange(spec.n_numeric)
+    categories = spec.n_numeric + np.arange(len(spec.category_sizes))
+    columns = [np.concatenate([numbers, np.repeat(categories, spec.category_sizes)])]
+    if n_embedded:
+        columns.append(np.repeat(numbers, n_embedded // spec.n_numeric))
+    return columns
+
+
 def _taken(groups: Tensor, places: list[int]) -> Tensor:
     return groups[on_device(tuple(places), torch.int64, groups.device)]
 
@@ -117,17 +141,31 @@ class TabularNetwork(nn.Module):
         self.skips = [architecture.get(f"skip_{k}", False) for k in range(1, depth + 1)]
         self.dropout = SharedDropout(architecture["dropout"])
         self.head = OutputHeads(widths[-1], spec.n_outputs, n_heads)
+        first, n_embedded = [self.input], 0
+        if self.embedding is not None:
+            first, n_embedded = [*first, self.embedded_input], self.embedding.n_outputs
+        self.columns = unit_columns(spec, n_embedded)
+        if spec.relevance is not None:
+            for layer, columns in zip(first, self.columns, strict=True):
+                layer.scale_inputs(spec.relevance[columns])
 
     def forward(self, numeric: Tensor, categorical: Tensor) -> Tensor:
         """Give logits of shape (n_heads, n_rows, n_outputs)."""
-        x = join_inputs(numeric, self.one_hot(categorical)).unsqueeze(0)
+        return self.answer(*self.encode(numeric, categorical))
+
+    def encode(self, numeric: Tensor, categorical: Tensor) -> list[Tensor]:
+        """Give what the first layer reads: columns, and embeddings if there are any."""
+        x = join_inputs(numeric, self.one_hot(categorical))
+        return [x] if self.embedding is None else [x, self.embedding(numeric)]
+
+    def answer(self, x: Tensor, embedded: Tensor | None = None) -> Tensor:
+        """Give logits, of shape (n_heads, n_rows, n_outputs), from :meth:`encode`."""
         hidden = None
         for k, activation in enumerate(self.activations, start=1):
             if k == 1:
-                unit = self.input(x)
-                if self.embedding is not None:
-                    embedded = self.embedding(numeric).unsqueeze(0)
-                    unit = unit + self.embedded_input(embedded)
+                unit = self.input(x.unsqueeze(0))
+                if embedded is not None:
+                    unit = unit + self.embedded_input(embedded.unsqueeze(0))
             else:
                 unit = self.layers[str(k)](hidden)
             if self.norms:

@@ -75,7 +75,7 @@ def test_the_number_of_threads_does_not_matter(quick, fitted_digits, digits, n_t
 
 
 def test_two_processes_give_what_one_gives(quicker):
-    quicker |= {"ensemble_size": 3}
+    quicker |= {"ensemble_size": 4}
     same(
         NASClassifier(**quicker).fit(X, y), NASClassifier(**quicker, n_jobs=2).fit(X, y)
     )

@@ -300,3 +300,52 @@ def test_few_amounts_among_zeros_are_told_apart(quick):
     clf = NASClassifier(architecture=space.default_architecture(), **quick)
     clf.set_params(search_space=space, max_epochs=60, ensemble_size=1)
     assert clf.fit(X, y).score(X[is_some], y[is_some]) > 0.95
+
+
+class NotingRelevance(TabularSpace):
+    """Notes when networks are asked which columns matter, and what they are told."""
+
+    asked, told = [], []
+
+    def relevance(self, networks, inputs, weight, join):
+        self.asked.append((len(networks), len(weight)))
+        return super().relevance(networks, inputs, weight, join)
+
+    def network(self, architecture, spec):
+        self.told.append(spec.relevance)
+        return super().network(architecture, spec)
+
+
+@pytest.fixture
+def noting(monkeypatch, quicker):
+    monkeypatch.setattr(NotingRelevance, "asked", [])
+    monkeypatch.setattr(NotingRelevance, "told", [])
+    space = NotingRelevance()
+    architecture = space.default_architecture()
+    return NASClassifier(space, **quicker, architecture=architecture)
+
+
+@pytest.mark.parametrize(("ensemble_size", "n_asked"), [(1, 0), (2, 1), (4, 2)])
+def test_half_of_the_networks_tell_the_others_which_columns_matter(
+    noting, ensemble_size, n_asked
+):
+    X = np.random.RandomState(0).normal(size=(1500, 3))
+    noting.set_params(ensemble_size=ensemble_size, warm_start=True)
+    noting.set_params(max_epochs=20).fit(X, X[:, 1] > 0)
+    assert NotingRelevance.asked == ([(n_asked, 1024)] if n_asked else [])
+    told = [relevance for relevance in NotingRelevance.told if relevance is not None]
+    if n_asked:
+        assert len(told) == 2 * (ensemble_size - n_asked)  # trained, and then kept
+        assert all(relevance.argmax() == 1 for relevance in told)
+        assert told[0][[0, 2]].max() < 0.5
+    # networks that go on have scales already
+    noting.fit(X, X[:, 1] > 0)
+    assert len(NotingRelevance.asked) == (n_asked > 0)
+
+
+def test_columns_of_noise_do_not_hide_those_that_matter():
+    X, y = make_classification(2250, 60, n_informative=4, n_redundant=0, random_state=0)
+    architecture = TabularSpace().default_architecture()
+    clf = NASClassifier(architecture=architecture, random_state=0)
+    # 0.67 if the networks do not tell each other
+    assert clf.fit(X[:250], y[:250]).score(X[250:], y[250:]) > 0.72

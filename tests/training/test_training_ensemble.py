@@ -27,7 +27,7 @@ def run():
             "fitted": lambda networks: {"networks": list(networks)},
         } | kwargs
         return train_ensemble(
-            [build] * n,
+            kwargs.pop("builds", [lambda lesson: build()] * n),
             lambda i: (make_table(64, 10 + i), make_table(32, 20 + i)),
             kwargs.pop("recipes", [make_recipe()]),
             random_state=np.random.RandomState(seed),
@@ -93,6 +93,46 @@ def test_at_the_same_time_they_become_what_they_become_one_by_one(run):
         parallel = run(n_jobs=2)
     for a, b in zip(run(), parallel, strict=True):
         assert all((a.weights[n] == b.weights[n]).all() for n in a.weights)
+
+
+class Lessons:
+    """Networks that note what they are built with, and what is learnt from some."""
+
+    def __init__(self):
+        self.of_builds, self.n_learnt_from = [], None
+
+    def build(self, lesson):
+        self.of_builds.append(lesson)
+        return SmallNet()
+
+    def learn(self, networks):
+        self.n_learnt_from = len(networks)
+        return "lesson"
+
+
+@pytest.mark.parametrize("n_jobs", [None, 2])
+@pytest.mark.parametrize(("n", "n_first"), [(1, 1), (2, 1), (3, 2), (4, 2), (5, 3)])
+def test_the_second_half_is_built_with_what_the_first_half_tells(
+    run, n, n_first, n_jobs
+):
+    lessons = Lessons()
+    with parallel_config("threading"):
+        members = run(builds=[lessons.build] * n, learn=lessons.learn, n_jobs=n_jobs)
+    assert len(members) == n
+    assert lessons.n_learnt_from == (None if n == 1 else n_first)
+    assert lessons.of_builds.count(None) == 2 * n_first  # trained, and then kept
+    assert lessons.of_builds[2 * n_first :] == ["lesson"] * 2 * (n - n_first)
+
+
+def test_nothing_is_learnt_where_the_first_half_was_stopped(run):
+    for stop_at in (1, 2):
+        lessons = Lessons()
+        members = run(
+            builds=[lessons.build] * 4,
+            learn=lessons.learn,
+            progress=Progress(None, [Listener(stop_at=stop_at)]),
+        )
+        assert len(members) == stop_at and lessons.n_learnt_from is None
 
 
 def test_they_start_from_given_weights(run):
