@@ -9,8 +9,8 @@ there already are not computed again.
 What the search earns, with the same training in all:
 ``--models sknas sknas_random sknas_default sknas_default_6``. What a time limit costs:
 ``--models sknas_5s sknas_10s sknas_30s sknas_60s mlp hgb``. Regression:
-``--task regression``. Larger tables: ``--max-rows 100000``, with a file of
-results of their own (``--results``).
+``--task regression``. With a file of results of their own (``--results``): larger
+tables, ``--max-rows 100000``, and columns of noise in each, ``--noise 50``.
 """
 
 from __future__ import annotations
@@ -39,9 +39,11 @@ def run(
     folder: Path | None,
     task: str = "classification",
     max_rows: int = datasets.MAX_ROWS,
+    n_noise: int = 0,
 ) -> dict:
     """Fit one model on one split of one table."""
     X, y = datasets.load(name, folder)
+    X = datasets.with_noise(X, n_noise, seed)
     is_regression = task == "regression"
     X_train, X_test, y_train, y_test = datasets.split(
         X, y, seed, not is_regression, max_rows
@@ -140,6 +142,9 @@ def main() -> None:
     parser.add_argument(
         "--max-rows", type=int, default=datasets.MAX_ROWS, help="of each part"
     )
+    parser.add_argument(
+        "--noise", type=int, default=0, help="columns of noise that each table gets"
+    )
     arguments = parser.parse_args()
     task = arguments.task
     is_regression = task == "regression"
@@ -155,7 +160,9 @@ def main() -> None:
         if (model, name, seed) not in done
     ]
     rows = Parallel(n_jobs=arguments.n_jobs, return_as="generator_unordered")(
-        delayed(run)(*split, arguments.folder, task, arguments.max_rows)
+        delayed(run)(
+            *split, arguments.folder, task, arguments.max_rows, arguments.noise
+        )
         for split in tasks
     )
     with path.open("a") as file:

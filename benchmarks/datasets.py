@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from sklearn import datasets
 from sklearn.model_selection import train_test_split
@@ -45,6 +46,15 @@ def load(name: str, folder: Path | None) -> tuple[pd.DataFrame, pd.Series]:
     )
     y = X.pop("target")
     return X.astype({column: "category" for column in text}), y
+
+
+def with_noise(X: pd.DataFrame, n_columns: int, seed: int) -> pd.DataFrame:
+    """Add columns that say nothing, at random places among the others."""
+    rng = np.random.RandomState(seed)
+    names = [f"noise_{i}" for i in range(n_columns)]
+    noise = pd.DataFrame(rng.normal(size=(len(X), n_columns)), X.index, names)
+    joined = pd.concat([X, noise], axis=1)
+    return joined.iloc[:, rng.permutation(joined.shape[1])] if n_columns else X
 
 
 def split(
