@@ -190,9 +190,10 @@ class NASClassifier(ClassifierMixin, BaseNAS):
 
     n_jobs : int or None, default=None
         How many networks to train at the same time, in processes, as in joblib: one
-        where less than ten seconds of `time_limit` are left. Of tables, at most half
-        of the `ensemble_size` networks are trained at once. The first fit with it
-        waits several seconds for the processes to start, later ones do not.
+        where less than ten seconds of `time_limit` are left. Of three networks of
+        tables or more, half, rounded up, are trained before the others are begun. The
+        first fit with it waits several seconds for the processes to start, later ones
+        do not.
 
     random_state : int, RandomState instance or None, default=None
         Decides all randomness. With an integer, `fit` gives the same model, bit for

@@ -34,13 +34,15 @@ from sknas.training import (
     TrainedNetwork,
     Weights,
     ensemble_weights,
+    load_weights,
     private_random_state,
+    single_thread,
     train_ensemble,
 )
 
 Member = tuple[Architecture, nn.Module]
 
-RELEVANCE_ROWS = 1024  # that networks are asked which columns matter, at most
+RELEVANCE_ROWS = 1024  # that networks are asked in which columns matter, at most
 CHECKED_ROWS = 2  # that a network has to answer before it is trained
 # where less time is left than so many searches would take, there may be time for one
 # network only, and a search in so little finds what is no better than the default:
@@ -220,7 +222,9 @@ class FitRun:
             fitted=lambda networks: self.fitted(
                 list(zip(architectures, networks, strict=False))
             ),
-            learn=self._relevance if self._knows_relevance(weights) else None,
+            hint=partial(self._relevance, architectures)
+            if self._has_relevance and weights is None
+            else None,
             weights=weights,
             callbacks=self.callbacks,
             n_jobs=self.n_jobs,
@@ -228,23 +232,41 @@ class FitRun:
         )
         return [one for one in trained if one.n_epochs or not one.interrupted]
 
-    def _knows_relevance(self, weights: list[Weights] | None) -> bool:
-        """Whether networks of the space tell which columns matter to new ones."""
-        is_told = type(self.space).relevance is not SearchSpace.relevance
-        return is_told and weights is None
+    @property
+    def _has_relevance(self) -> bool:
+        """Whether networks can tell new ones which columns matter."""
+        is_known = type(self.space).relevance is not SearchSpace.relevance
+        return is_known and self.spec.kind == "table"
 
-    def _relevance(self, networks: list[nn.Module]) -> np.ndarray | None:
-        """Say how much each column matters to the networks."""
+    def _relevance(
+        self, architectures: list[Architecture], weights: list[Weights]
+    ) -> np.ndarray | None:
+        """Say how much each column matters to networks, in the mean of its squares."""
         table, _ = self.data.everything(0)
-        join = self.recipe.criterion.join
-        with private_random_state(0, self.recipe.device):
-            # few enough, whatever the space makes of them
+        n_columns = self.spec.n_numeric + len(self.spec.category_sizes)
+        squares = np.zeros(n_columns)
+        # on the CPU, whose sums have an order
+        with private_random_state(0), single_thread():
             rows = torch.randperm(len(table))[:RELEVANCE_ROWS]
             inputs, (_, weight) = table[rows.to(table.target.device)]
-            inputs = {k: tensor.to(self.recipe.device) for k, tensor in inputs.items()}
-            weight = weight.to(self.recipe.device)
-            networks = [network.eval() for network in networks]
-            return self.space.relevance(networks, inputs, weight, join)
+            inputs = {name: tensor.cpu() for name, tensor in inputs.items()}
+            for architecture, own in zip(architectures, weights, strict=False):
+                network = self.space.network(architecture, self.spec)
+                load_weights(network, own)
+                relevance = self.space.relevance(
+                    network.eval(), inputs, weight.cpu(), self.recipe.criterion.join
+                )
+                if relevance is None:
+                    continue
+                relevance = np.asarray(relevance, dtype=np.float64)
+                if relevance.shape != (n_columns,) or not (relevance > 0).all():
+                    raise ValueError(
+                        f"{type(self.space).__name__}.relevance must give None or an "
+                        f"array of shape {(n_columns,)} with numbers above 0, got "
+                        f"{relevance!r}."
+                    )
+                squares += np.square(relevance)
+        return np.sqrt(squares / squares.max()) if squares.any() else None
 
     def finish(
         self,

@@ -258,24 +258,25 @@ class SearchSpace(BaseEstimator, metaclass=ABCMeta):
 
     def relevance(
         self,
-        networks: list[nn.Module],
+        network: nn.Module,
         inputs: dict[str, Tensor],
         weight: Tensor,
         join: Callable[[Tensor], Tensor],
     ) -> np.ndarray | None:
-        """Say how much each column matters to networks that are trained.
+        """Say how much each column of a table matters to a trained network.
 
         Where a space has this method, the second half of an ensemble's networks are
         built, by :meth:`network`, with what it found of the first half, as
-        :attr:`DataSpec.relevance`.
+        :attr:`DataSpec.relevance`: the root of the mean square, relative to the
+        greatest.
 
         Parameters
         ----------
-        networks : list of torch.nn.Module
-            Trained networks of this space.
+        network : torch.nn.Module
+            A trained network of this space, on the CPU.
 
         inputs : dict of str to Tensor
-            Training rows.
+            Rows of the training data.
 
         weight : Tensor of shape (n_rows,)
             Their weights.
@@ -286,7 +287,7 @@ class SearchSpace(BaseEstimator, metaclass=ABCMeta):
         Returns
         -------
         relevance : ndarray of shape (n_numeric + n_categorical,) or None
-            Of each column, in (0, 1]. None, as in the base class: it is not known.
+            Of each column, above 0. None, as in the base class: it is not known.
         """
         return None
 

@@ -1,7 +1,8 @@
-"""How much the columns of a table matter to networks that are trained."""
+"""How much the columns of a table matter to a network that is trained."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -9,23 +10,22 @@ import torch
 from torch import Tensor, nn
 
 PASS_ROWS = 256  # in one pass: gradients of wide tables take much memory
-PASS_COLUMNS = 512  # whose correlations with all others are found at once
 N_CHANGES = 2  # of each row
-CHANCE = 4.0  # times 1 / n_rows: a squared correlation that is no more may be chance
+MAX_SHARING = 512  # columns whose sensitivity others share in: the most sensitive ones
 # of the most relevant column's: none is shut out, since it may matter to other networks
 MIN_RELEVANCE = 0.05
 
 
 def column_relevance(
-    networks: list[nn.Module],
+    network: nn.Module,
     inputs: dict[str, Tensor],
     weight: Tensor,
     join: Callable[[Tensor], Tensor],
 ) -> np.ndarray | None:
-    """Say how much each column of a table matters to networks.
+    """Say how much each column of a table matters to a network.
 
     A column's relevance is the root of how much answers change, in the mean of their
-    squares, per unit of its own change, as recursive feature machines weight columns
+    squares, per square of its own change, as recursive feature machines weight columns
     (Radhakrishnan et al., "Mechanism for feature learning in neural networks and
     backpropagation-free machine learning models", Science 383, 2024). On which of
     several alike columns a network relies is chance: each number shares in what those
@@ -33,8 +33,8 @@ def column_relevance(
 
     Parameters
     ----------
-    networks : list of TabularNetwork
-        Trained networks.
+    network : TabularNetwork
+        A trained network.
 
     inputs : dict of str to Tensor
         Rows in any order: "numeric" and "categorical".
@@ -43,7 +43,7 @@ def column_relevance(
         Their weights.
 
     join : callable
-        Makes one answer of what a network gives, of shape (n_rows, n_outputs).
+        Makes one answer of what the network gives, of shape (n_rows, n_outputs).
 
     Returns
     -------
@@ -51,17 +51,15 @@ def column_relevance(
         Of each column, from 0.05 to 1. None where answers depend on no column, or are
         not finite.
     """
-    sensitivities = []
-    for network in networks:
-        found = _sensitivity(network, inputs, weight, join).cpu().double()
-        if found.isfinite().all() and found.max() > 0:
-            sensitivities.append(found / found.max())
-    if not sensitivities:
+    sensitivity = _sensitivity(network, inputs, weight, join).double()
+    if not sensitivity.isfinite().all() or not sensitivity.any():
         return None
-    total = torch.stack(sensitivities).sum(dim=0)
-    n_numeric = inputs["numeric"].shape[1]
-    total[:n_numeric] = _shared(total[:n_numeric], inputs["numeric"].cpu())
-    return (total / total.max()).sqrt().clamp(min=MIN_RELEVANCE).numpy()
+    numeric = inputs["numeric"]
+    n_numeric = numeric.shape[1]
+    if n_numeric:
+        sensitivity[:n_numeric] = _shared(sensitivity[:n_numeric], numeric, weight)
+    relative = sensitivity / sensitivity.max()
+    return relative.sqrt().clamp(min=MIN_RELEVANCE).numpy()
 
 
 def _sensitivity(
@@ -76,52 +74,46 @@ def _sensitivity(
     their gradient by what the first layer reads says.
     """
     n_columns = sum(tensor.shape[1] for tensor in inputs.values())
-    of_answers = weight.new_zeros(n_columns)
-    of_columns = weight.new_zeros(n_columns)
-    for _ in range(N_CHANGES):
-        order = torch.randperm(len(weight)).to(weight.device)
-        for rows in torch.arange(len(weight), device=weight.device).split(PASS_ROWS):
-            here = {name: tensor[rows] for name, tensor in inputs.items()}
-            other = {name: tensor[order[rows]] for name, tensor in inputs.items()}
-            before = [tensor.detach() for tensor in network.encode(**here)]
-            after = [tensor.detach() for tensor in network.encode(**other)]
-            for tensor in before:
-                tensor.requires_grad_(True)
-            outputs = join(network.answer(*before))
-            # the outputs' changes, squared, add up to that of a sum with random signs;
-            # given to `grad`, they would load PyTorch's compiler
-            signs = torch.randint(0, 2, outputs.shape).to(outputs) * 2 - 1
-            gradients = torch.autograd.grad((outputs * signs).sum(), before)
-            change = outputs.new_zeros(len(rows), n_columns)
-            for gradient, old, new, columns in zip(
-                gradients, before, after, network.columns, strict=True
+    answers_change = weight.new_zeros(n_columns)
+    columns_change = weight.new_zeros(n_columns)
+    for rows in torch.arange(len(weight)).split(PASS_ROWS):
+        encoded = network.encode(**{name: t[rows] for name, t in inputs.items()})
+        units = [tensor.detach().requires_grad_(True) for tensor in encoded]
+        outputs = join(network.answer(*units))
+        # the outputs' changes, squared, add up to that of a sum with random signs;
+        # given to `grad`, they would load PyTorch's compiler
+        signs = torch.randint(0, 2, outputs.shape).to(outputs) * 2 - 1
+        gradients = torch.autograd.grad((outputs * signs).sum(), units)
+        for shift in range(1, N_CHANGES + 1):
+            steps = [
+                tensor.detach().roll(shift, 0) - tensor.detach() for tensor in units
+            ]
+            change, own = weight.new_zeros(2, len(rows), n_columns)
+            for gradient, step, columns in zip(
+                gradients, steps, network.unit_columns, strict=True
             ):
-                step = gradient * (new - old.detach())
-                change.index_add_(1, torch.from_numpy(columns).to(step.device), step)
-            own = torch.hstack(
-                [
-                    (other["numeric"] - here["numeric"]).square(),
-                    # one code goes from one to zero, and another from zero to one
-                    2.0 * (other["categorical"] != here["categorical"]),
-                ]
-            )
-            of_answers += weight[rows] @ change.square()
-            of_columns += weight[rows] @ own
+                change.index_add_(1, torch.from_numpy(columns), gradient * step)
+            # of a category, one code goes from one to zero, another from zero to one
+            own.index_add_(1, torch.from_numpy(network.unit_columns[0]), steps[0] ** 2)
+            answers_change += weight[rows] @ change.square()
+            columns_change += weight[rows] @ own
     # a column that never changes says nothing
-    return torch.where(of_columns > 0, of_answers / of_columns, 0.0)
+    return torch.where(columns_change > 0, answers_change / columns_change, 0.0)
 
 
-def _shared(sensitivity: Tensor, numeric: Tensor) -> Tensor:
+def _shared(sensitivity: Tensor, numeric: Tensor, weight: Tensor) -> Tensor:
     """Add, to each column's, its share in those of columns that it correlates with.
 
-    A share is the squared correlation, less what chance would give.
+    A share is the squared correlation, if it is more than many columns reach by chance.
     """
-    centred = numeric - numeric.mean(dim=0)
-    norm = centred.norm(dim=0)
-    unit = centred / torch.where(norm > 0, norm, 1.0)
-    shared = []
-    for columns in unit.split(PASS_COLUMNS, dim=1):
-        share = (columns.T @ unit).square() - CHANCE / len(unit)
-        share.diagonal(offset=sum(map(len, shared))).fill_(0.0)  # its own counts whole
-        shared.append(share.clamp(min=0.0).double() @ sensitivity)
-    return sensitivity + torch.cat(shared)
+    n_rows, n_columns = numeric.shape
+    centred = numeric - weight @ numeric / weight.sum()
+    unit = centred * weight.sqrt().unsqueeze(1)
+    norm = unit.norm(dim=0)
+    unit = unit / torch.where(norm > 0, norm, 1.0)
+    top = sensitivity.argsort(descending=True, stable=True)[:MAX_SHARING]
+    chance = (4 + 2 * math.log(n_columns)) / n_rows
+    share = (unit.T @ unit[:, top]).square().double()
+    share[share <= chance] = 0.0
+    share[top, torch.arange(len(top))] = 0.0  # its own counts whole
+    return sensitivity + share @ sensitivity[top]

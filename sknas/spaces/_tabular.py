@@ -160,13 +160,15 @@ class TabularSpace(SearchSpace):
 
     def relevance(
         self,
-        networks: list[nn.Module],
+        network: nn.Module,
         inputs: dict[str, Tensor],
         weight: Tensor,
         join: Callable[[Tensor], Tensor],
     ) -> np.ndarray | None:
         """Say how much each column matters; see the base class."""
-        return column_relevance(networks, inputs, weight, join)
+        if not isinstance(network, TabularNetwork) or self.n_heads == 1:
+            return None  # there are no scales that could begin with it
+        return column_relevance(network, inputs, weight, join)
 
     def shared_name(self, name: str, architecture: Architecture) -> str:
         """Say which parameter of the supernet a network's comes from."""

@@ -144,9 +144,9 @@ class TabularNetwork(nn.Module):
         first, n_embedded = [self.input], 0
         if self.embedding is not None:
             first, n_embedded = [*first, self.embedded_input], self.embedding.n_outputs
-        self.columns = unit_columns(spec, n_embedded)
+        self.unit_columns = unit_columns(spec, n_embedded)
         if spec.relevance is not None:
-            for layer, columns in zip(first, self.columns, strict=True):
+            for layer, columns in zip(first, self.unit_columns, strict=True):
                 layer.scale_inputs(spec.relevance[columns])
 
     def forward(self, numeric: Tensor, categorical: Tensor) -> Tensor:

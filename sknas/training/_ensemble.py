@@ -23,7 +23,7 @@ MIN_LOSS = 0.01  # of the mean loss, added to each: none is perfect
 # tenths of the mean loss instead, with one lower by 0.0006 +- 0.0004
 STANDARD_ERRORS = 2.0
 
-Lesson = object  # what networks have to tell those that are trained after them
+MIN_HINTED = 3  # networks: two had better be trained at the same time
 
 
 def ensemble_weights(members: list[TrainedNetwork]) -> np.ndarray:
@@ -53,14 +53,14 @@ def ensemble_weights(members: list[TrainedNetwork]) -> np.ndarray:
 
 
 def train_ensemble(
-    builds: list[Callable[[Lesson], nn.Module]],
+    builds: list[Callable[[object], nn.Module]],
     split: Callable[[int], tuple[TensorTable, TensorTable | None]],
     recipes: list[Recipe],
     *,
     random_state: np.random.RandomState,
     progress: Progress,
     fitted: Callable[[list[nn.Module]], dict],
-    learn: Callable[[list[nn.Module]], Lesson] | None = None,
+    hint: Callable[[list[Weights]], object] | None = None,
     everything: Callable[[int], TensorTable] | None = None,
     weights: list[Weights] | None = None,
     callbacks: list = (),
@@ -72,8 +72,7 @@ def train_ensemble(
     Parameters
     ----------
     builds : list of callable
-        Each makes a network: of the first half from None, of the second half from what
-        `learn` gave.
+        Each makes a network, from what others have to tell it, or None.
 
     split : callable
         Gives the rows to train on and to judge by, from a network's number.
@@ -90,9 +89,9 @@ def train_ensemble(
     fitted : callable
         Gives the attributes of an estimator that predicts with the given networks.
 
-    learn : callable or None, default=None
-        Gives what the first half of the networks has to tell the second. None: they
-        need not wait for each other.
+    hint : callable or None, default=None
+        Of three networks or more, gives what the first half has to tell the second,
+        from the weights of the first half. None: networks do not wait for each other.
 
     everything : callable or None, default=None
         Gives all rows, for a cooldown, from a network's number; None: there is none.
@@ -117,37 +116,39 @@ def train_ensemble(
     """
     n_members = len(builds)
     seeds = [int(random_state.randint(2**31 - 1)) for _ in builds]
-    n_first = n_members if learn is None else -(-n_members // 2)
-    halves = [range(n_first), range(n_first, n_members)]
-    lesson: Lesson = None
+    is_hinted = hint is not None and n_members >= MIN_HINTED
+    n_first = -(-n_members // 2) if is_hinted else n_members
+    parts = [range(n_first), range(n_first, n_members)]
+    told = None
+    jobs = n_workers(n_jobs, progress)
     done: list[nn.Module] = []
     members: list[TrainedNetwork] = []
 
     def recipe(i: int) -> Recipe:
         return recipes[i % len(recipes)]
 
-    def budget(i: int, n_steps: int, at_once: int) -> TimeBudget | None:
+    def budget(i: int, n_steps: int) -> TimeBudget | None:
         left = max(progress.time_left(), 0.0)
         if np.isinf(left):
             return None
-        if at_once > 1:
-            half, *later = halves if i < n_first else halves[1:]
-            n_rounds = [-(-len(numbers) // at_once) for numbers in (half, *later)]
-            seconds = left / sum(n_rounds)
+        part, *later = parts if i < n_first else parts[1:]
+        if min(jobs, len(part)) > 1:
+            n_rounds = sum(-(-len(numbers) // jobs) for numbers in (part, *later))
+            seconds = left / n_rounds
             # workers need time to start, and to hand on what they are given
-            before = (i - half.start) // at_once
-            deadline = time.monotonic() + (before + 1) * seconds
+            n_before = (i - part.start) // jobs
+            deadline = time.monotonic() + (n_before + 1) * seconds
             return TimeBudget(seconds, deadline=deadline)
         # one network that is trained is better than several that are not
         least_epochs = min(MIN_NETWORK_EPOCHS, recipe(i).max_epochs)
         return TimeBudget(left / (n_members - i), left, least_epochs * n_steps)
 
-    def task(i: int, at_once: int, **reporting) -> Callable[[], TrainedNetwork]:
+    def task(i: int, **reporting) -> Callable[[], TrainedNetwork]:
         train, valid = split(i)
         n_steps = len(BatchIterator(train, recipe(i).batch_size))
         training = partial(
             train_network,
-            partial(builds[i], lesson),
+            partial(builds[i], told),
             train,
             valid,
             recipe(i),
@@ -155,14 +156,14 @@ def train_ensemble(
             everything=everything and everything(i),
             weights=weights[i] if weights is not None else None,
             callbacks=callbacks,
-            budget=budget(i, n_steps, at_once),
+            budget=budget(i, n_steps),
             **reporting,
         )
         return partial(step, f"network_{i}", training)
 
     def keep(trained: TrainedNetwork) -> None:
         i = len(members)
-        network = builds[i](lesson).to(recipe(i).device)
+        network = builds[i](told).to(recipe(i).device)
         load_weights(network, trained.weights)
         members.append(trained)
         done.append(network)
@@ -177,26 +178,26 @@ def train_ensemble(
             n_epochs += recipe(i).cooldown_epochs(n_epochs)
         progress.begin("network", n_epochs)
         trained = task(
-            i, 1, progress=progress, fitted=lambda net: fitted([*done, net.module_])
+            i, progress=progress, fitted=lambda net: fitted([*done, net.module_])
         )()
         keep(trained)
         progress.stopped |= trained.interrupted
         stop = progress.end(fitted_so_far) or progress.stopped
         return not stop and progress.time_left() > MIN_SHARE * trained.seconds
 
-    def train_half(numbers: range) -> bool:
-        at_once = min(n_workers(n_jobs, progress), len(numbers))
-        if at_once < 2:
+    def train_part(numbers: range) -> bool:
+        if min(jobs, len(numbers)) < 2:
             return all(map(train_one, numbers))
-        tasks = [task(i, at_once) for i in numbers]
-        for trained in run_tasks(tasks, n_jobs, progress, fitted_so_far):
+        tasks = [task(i) for i in numbers]
+        for trained in run_tasks(tasks, jobs, progress, fitted_so_far):
             keep(trained)
         return not (progress.task_stopped or progress.stopped)
 
     progress.begin("training", n_members)
-    first, second = halves
-    if train_half(first) and second:
-        lesson = learn(done)
-        train_half(second)
+    first, second = parts
+    if train_part(first) and second:
+        told = hint([member.weights for member in members])
+        if progress.time_left() > 0 and not progress.stopped:
+            train_part(second)
     progress.end(fitted_so_far)
     return members

@@ -35,7 +35,7 @@ def n_workers(
     return effective_n_jobs(n_jobs)
 
 
-def _at_once(tasks: list[Callable], n_jobs: int | None) -> Iterator[TrainedNetwork]:
+def _at_once(tasks: list[Callable], n_jobs: int) -> Iterator[TrainedNetwork]:
     """Run trainings in processes, and give each as soon as joblib's backend does."""
     backend, _ = get_active_backend()
     return_as = "generator" if backend.supports_return_generator else "list"
@@ -56,7 +56,7 @@ def _closing(results: Generator) -> Iterator[None]:
 
 def run_tasks(
     tasks: list[Callable[[], TrainedNetwork]],
-    n_jobs: int | None,
+    n_jobs: int,
     progress: Progress,
     fitted: Callable[[], dict],
     deadline: float | None = None,
@@ -68,8 +68,8 @@ def run_tasks(
     tasks : list of callable
         The trainings.
 
-    n_jobs : int or None
-        As in joblib.
+    n_jobs : int
+        How many run at the same time, as :func:`n_workers` says.
 
     progress : Progress
         Whom to tell; a stop that it asks for ends the trainings that have not begun.
@@ -85,7 +85,7 @@ def run_tasks(
     trained : TrainedNetwork
         Their results, in the order of the tasks, as far as they were run.
     """
-    if n_workers(n_jobs, progress, deadline) > 1:
+    if n_jobs > 1:
         results = _at_once(tasks, n_jobs)
     else:
         results = (task() for task in tasks)

@@ -303,13 +303,13 @@ def test_few_amounts_among_zeros_are_told_apart(quick):
 
 
 class NotingRelevance(TabularSpace):
-    """Notes when networks are asked which columns matter, and what they are told."""
+    """Notes when networks are asked which columns matter, and what others are told."""
 
     asked, told = [], []
 
-    def relevance(self, networks, inputs, weight, join):
-        self.asked.append((len(networks), len(weight)))
-        return super().relevance(networks, inputs, weight, join)
+    def relevance(self, network, inputs, weight, join):
+        self.asked.append(len(weight))
+        return super().relevance(network, inputs, weight, join)
 
     def network(self, architecture, spec):
         self.told.append(spec.relevance)
@@ -325,22 +325,34 @@ def noting(monkeypatch, quicker):
     return NASClassifier(space, **quicker, architecture=architecture)
 
 
-@pytest.mark.parametrize(("ensemble_size", "n_asked"), [(1, 0), (2, 1), (4, 2)])
+@pytest.mark.parametrize(("ensemble_size", "n_told"), [(1, 0), (2, 0), (3, 1), (4, 2)])
 def test_half_of_the_networks_tell_the_others_which_columns_matter(
-    noting, ensemble_size, n_asked
+    noting, ensemble_size, n_told
 ):
     X = np.random.RandomState(0).normal(size=(1500, 3))
     noting.set_params(ensemble_size=ensemble_size, warm_start=True)
     noting.set_params(max_epochs=20).fit(X, X[:, 1] > 0)
-    assert NotingRelevance.asked == ([(n_asked, 1024)] if n_asked else [])
+    n_asked = ensemble_size - n_told if n_told else 0
+    assert NotingRelevance.asked == [1024] * n_asked
     told = [relevance for relevance in NotingRelevance.told if relevance is not None]
-    if n_asked:
-        assert len(told) == 2 * (ensemble_size - n_asked)  # trained, and then kept
-        assert all(relevance.argmax() == 1 for relevance in told)
-        assert told[0][[0, 2]].max() < 0.5
+    assert len(told) == 2 * n_told  # trained, and then kept
+    for relevance in told:
+        assert relevance.argmax() == 1 and relevance[[0, 2]].max() < 0.5
     # networks that go on have scales already
     noting.fit(X, X[:, 1] > 0)
-    assert len(NotingRelevance.asked) == (n_asked > 0)
+    assert len(NotingRelevance.asked) == n_asked
+
+
+@pytest.mark.parametrize("given", [[1.0, 1.0], [1.0, 1.0, np.nan], [0.0, 1.0, 1.0]])
+def test_what_a_space_says_of_the_columns_is_checked(quicker, given):
+    class Wrong(TabularSpace):
+        def relevance(self, network, inputs, weight, join):
+            return given
+
+    quicker |= {"ensemble_size": 3, "architecture": Wrong().default_architecture()}
+    X = np.random.RandomState(0).normal(size=(100, 3))
+    with pytest.raises(ValueError, match=r"Wrong.relevance must give .* \(3,\)"):
+        NASClassifier(Wrong(), **quicker).fit(X, X[:, 1] > 0)
 
 
 def test_columns_of_noise_do_not_hide_those_that_matter():

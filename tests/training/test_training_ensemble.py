@@ -95,44 +95,55 @@ def test_at_the_same_time_they_become_what_they_become_one_by_one(run):
         assert all((a.weights[n] == b.weights[n]).all() for n in a.weights)
 
 
-class Lessons:
-    """Networks that note what they are built with, and what is learnt from some."""
+class Hints:
+    """Networks that note what they are built with, and who hinted."""
 
     def __init__(self):
-        self.of_builds, self.n_learnt_from = [], None
+        self.of_builds, self.given = [], []
 
-    def build(self, lesson):
-        self.of_builds.append(lesson)
+    def build(self, hint):
+        self.of_builds.append(hint)
         return SmallNet()
 
-    def learn(self, networks):
-        self.n_learnt_from = len(networks)
-        return "lesson"
+    def hint(self, weights):
+        self.given.append(weights)
+        return "hint"
 
 
 @pytest.mark.parametrize("n_jobs", [None, 2])
-@pytest.mark.parametrize(("n", "n_first"), [(1, 1), (2, 1), (3, 2), (4, 2), (5, 3)])
-def test_the_second_half_is_built_with_what_the_first_half_tells(
-    run, n, n_first, n_jobs
-):
-    lessons = Lessons()
+@pytest.mark.parametrize(("n", "n_first"), [(1, 1), (2, 2), (3, 2), (4, 2), (5, 3)])
+def test_the_first_half_of_the_networks_hints_at_the_second(run, n, n_first, n_jobs):
+    hints = Hints()
     with parallel_config("threading"):
-        members = run(builds=[lessons.build] * n, learn=lessons.learn, n_jobs=n_jobs)
+        members = run(n=n, builds=[hints.build] * n, hint=hints.hint, n_jobs=n_jobs)
     assert len(members) == n
-    assert lessons.n_learnt_from == (None if n == 1 else n_first)
-    assert lessons.of_builds.count(None) == 2 * n_first  # trained, and then kept
-    assert lessons.of_builds[2 * n_first :] == ["lesson"] * 2 * (n - n_first)
+    if n > n_first:
+        [given] = hints.given
+        assert all(w is m.weights for w, m in zip(given, members, strict=False))
+        assert len(given) == n_first
+    assert hints.of_builds[: 2 * n_first] == [None] * 2 * n_first  # trained, then kept
+    assert hints.of_builds[2 * n_first :] == ["hint"] * 2 * (n - n_first)
 
 
-def test_nothing_is_learnt_where_the_first_half_was_stopped(run):
-    for stop_at in (1, 2):
-        lessons = Lessons()
-        members = run(
-            builds=[lessons.build] * 4,
-            learn=lessons.learn,
-            progress=Progress(None, [Listener(stop_at=stop_at)]),
-        )
-        assert len(members) == stop_at and lessons.n_learnt_from is None
+@pytest.mark.parametrize("stop_at", [1, 2])
+def test_there_are_no_hints_where_the_first_half_was_stopped(run, stop_at):
+    hints = Hints()
+    members = run(
+        builds=[hints.build] * 4,
+        hint=hints.hint,
+        progress=Progress(None, [Listener(stop_at=stop_at)]),
+    )
+    assert len(members) == stop_at and not hints.given
+
+
+def test_no_network_is_begun_after_hints_that_took_all_the_time(run):
+    progress = Progress(time.monotonic() + 1e6)
+
+    def hint(weights):
+        progress.deadline = time.monotonic()
+
+    members = run(n=4, hint=hint, progress=progress)
+    assert len(members) == 2 and all(member.n_epochs == 5 for member in members)
 
 
 def test_they_start_from_given_weights(run):
