@@ -259,11 +259,12 @@ class FitRun:
                 if relevance is None:
                     continue
                 relevance = np.asarray(relevance, dtype=np.float64)
-                if relevance.shape != (n_columns,) or not (relevance > 0).all():
+                is_positive = np.isfinite(relevance) & (relevance > 0)
+                if relevance.shape != (n_columns,) or not is_positive.all():
                     raise ValueError(
                         f"{type(self.space).__name__}.relevance must give None or an "
-                        f"array of shape {(n_columns,)} with numbers above 0, got "
-                        f"{relevance!r}."
+                        f"array of shape {(n_columns,)} with finite numbers above 0, "
+                        f"got {relevance!r}."
                     )
                 squares += np.square(relevance)
         return np.sqrt(squares / squares.max()) if squares.any() else None

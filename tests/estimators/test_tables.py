@@ -343,7 +343,9 @@ def test_half_of_the_networks_tell_the_others_which_columns_matter(
     assert len(NotingRelevance.asked) == n_asked
 
 
-@pytest.mark.parametrize("given", [[1.0, 1.0], [1.0, 1.0, np.nan], [0.0, 1.0, 1.0]])
+@pytest.mark.parametrize(
+    "given", [[1.0, 1.0], [1.0, 1.0, np.nan], [0.0, 1.0, 1.0], [1.0, np.inf, 1.0]]
+)
 def test_what_a_space_says_of_the_columns_is_checked(quicker, given):
     class Wrong(TabularSpace):
         def relevance(self, network, inputs, weight, join):
