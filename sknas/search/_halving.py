@@ -18,7 +18,6 @@ from sknas.training import (
     TimeBudget,
     TrainedNetwork,
     load_weights,
-    n_workers,
     predict_logits,
     run_tasks,
     train_network,
@@ -117,8 +116,7 @@ def halve(
             )
             for candidate in candidates[:size]
         ]
-        at_once = n_workers(n_jobs, progress, deadline)
-        results = run_tasks(tasks, at_once, progress, fitted_so_far, deadline)
+        results = run_tasks(tasks, n_jobs, progress, fitted_so_far, deadline)
         for trained, candidate in zip(results, candidates[:size], strict=False):
             if not trained.n_epochs:  # its shared weights have learnt more
                 continue

@@ -36,7 +36,7 @@ from sknas.training._schedule import (
     TimeBudget,
     schedule_shape,
 )
-from sknas.training._tasks import n_workers, run_tasks
+from sknas.training._tasks import run_tasks
 from sknas.training._train import Recipe, TrainedNetwork, train_network
 from sknas.training._weights import (
     Weights,
@@ -75,7 +75,6 @@ __all__ = [
     "ensemble_weights",
     "load_weights",
     "log_mean_exp",
-    "n_workers",
     "network_weights",
     "noting_interrupts",
     "optimizer_arguments",

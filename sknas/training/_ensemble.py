@@ -189,7 +189,7 @@ def train_ensemble(
         if min(jobs, len(numbers)) < 2:
             return all(map(train_one, numbers))
         tasks = [task(i) for i in numbers]
-        for trained in run_tasks(tasks, jobs, progress, fitted_so_far):
+        for trained in run_tasks(tasks, n_jobs, progress, fitted_so_far, at_once=jobs):
             keep(trained)
         return not (progress.task_stopped or progress.stopped)
 

@@ -35,7 +35,7 @@ def n_workers(
     return effective_n_jobs(n_jobs)
 
 
-def _at_once(tasks: list[Callable], n_jobs: int) -> Iterator[TrainedNetwork]:
+def _at_once(tasks: list[Callable], n_jobs: int | None) -> Iterator[TrainedNetwork]:
     """Run trainings in processes, and give each as soon as joblib's backend does."""
     backend, _ = get_active_backend()
     return_as = "generator" if backend.supports_return_generator else "list"
@@ -56,10 +56,11 @@ def _closing(results: Generator) -> Iterator[None]:
 
 def run_tasks(
     tasks: list[Callable[[], TrainedNetwork]],
-    n_jobs: int,
+    n_jobs: int | None,
     progress: Progress,
     fitted: Callable[[], dict],
     deadline: float | None = None,
+    at_once: int | None = None,
 ) -> Iterator[TrainedNetwork]:
     """Run trainings, at the same time if so wished, and report each as a step.
 
@@ -68,8 +69,8 @@ def run_tasks(
     tasks : list of callable
         The trainings.
 
-    n_jobs : int
-        How many run at the same time, as :func:`n_workers` says.
+    n_jobs : int or None
+        As in joblib.
 
     progress : Progress
         Whom to tell; a stop that it asks for ends the trainings that have not begun.
@@ -80,12 +81,17 @@ def run_tasks(
     deadline : float or None, default=None
         When to begin no more of them, on the clock of :func:`time.monotonic`.
 
+    at_once : int or None, default=None
+        How many can run at the same time, if it is settled; None: as
+        :func:`n_workers` says.
+
     Yields
     ------
     trained : TrainedNetwork
         Their results, in the order of the tasks, as far as they were run.
     """
-    if n_jobs > 1:
+    at_once = at_once or n_workers(n_jobs, progress, deadline)
+    if at_once > 1:
         results = _at_once(tasks, n_jobs)
     else:
         results = (task() for task in tasks)
