@@ -11,7 +11,6 @@ from sknas.training import CrossEntropy, private_random_state
 
 N_ROWS = 400
 SPACE = TabularSpace(depths=(1, 2), widths=(16,), n_heads=2)
-DEFAULT = SPACE.default_architecture()
 LINEAR = TabularSpace(
     ("none",), ("none",), (0.0,), (1,), ("identity",), (16,), n_heads=2
 )

@@ -27,7 +27,7 @@ def run():
             "fitted": lambda networks: {"networks": list(networks)},
         } | kwargs
         return train_ensemble(
-            kwargs.pop("builds", [lambda lesson: build()] * n),
+            kwargs.pop("builds", [lambda hint: build()] * n),
             lambda i: (make_table(64, 10 + i), make_table(32, 20 + i)),
             kwargs.pop("recipes", [make_recipe()]),
             random_state=np.random.RandomState(seed),
