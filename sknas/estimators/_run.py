@@ -18,6 +18,7 @@ from torch import nn
 from sknas.architecture import Architecture
 from sknas.estimators._checkpoint import Checkpoint
 from sknas.estimators._defaults import RANKING_ROWS_BY_KIND, REWARD_ROWS_BY_KIND
+from sknas.estimators._relevance import ensemble_relevance
 from sknas.notices import warn_caller
 from sknas.search import (
     Problem,
@@ -34,15 +35,12 @@ from sknas.training import (
     TrainedNetwork,
     Weights,
     ensemble_weights,
-    load_weights,
     private_random_state,
-    single_thread,
     train_ensemble,
 )
 
 Member = tuple[Architecture, nn.Module]
 
-RELEVANCE_ROWS = 1024  # that networks are asked in which columns matter, at most
 CHECKED_ROWS = 2  # that a network has to answer before it is trained
 # where less time is left than so many searches would take, there may be time for one
 # network only, and a search in so little finds what is no better than the default:
@@ -212,6 +210,7 @@ class FitRun:
         """
         stops_early = self.recipe.n_iter_no_change is not None
         cools_down = stops_early and self.recipe.cooldown
+        is_told = self.spec.kind == "table" and self.space.tells_relevance
         trained = train_ensemble(
             [partial(_build, self.space, self.spec, a) for a in architectures],
             self.data.split if stops_early else self.data.everything,
@@ -222,8 +221,9 @@ class FitRun:
             fitted=lambda networks: self.fitted(
                 list(zip(architectures, networks, strict=False))
             ),
+            # weights that have learnt before have scales of their own
             hint=partial(self._relevance, architectures)
-            if self._has_relevance and weights is None
+            if is_told and weights is None
             else None,
             weights=weights,
             callbacks=self.callbacks,
@@ -232,42 +232,15 @@ class FitRun:
         )
         return [one for one in trained if one.n_epochs or not one.interrupted]
 
-    @property
-    def _has_relevance(self) -> bool:
-        """Whether networks can tell new ones which columns matter."""
-        is_known = type(self.space).relevance is not SearchSpace.relevance
-        return is_known and self.spec.kind == "table"
-
     def _relevance(
         self, architectures: list[Architecture], weights: list[Weights]
     ) -> np.ndarray | None:
-        """Say how much each column matters to networks, in the mean of its squares."""
+        """Say how much each column matters to the networks that are trained so far."""
         table, _ = self.data.everything(0)
-        n_columns = self.spec.n_numeric + len(self.spec.category_sizes)
-        squares = np.zeros(n_columns)
-        # on the CPU, whose sums have an order
-        with private_random_state(0), single_thread():
-            rows = torch.randperm(len(table))[:RELEVANCE_ROWS]
-            inputs, (_, weight) = table[rows.to(table.target.device)]
-            inputs = {name: tensor.cpu() for name, tensor in inputs.items()}
-            for architecture, own in zip(architectures, weights, strict=False):
-                network = self.space.network(architecture, self.spec)
-                load_weights(network, own)
-                relevance = self.space.relevance(
-                    network.eval(), inputs, weight.cpu(), self.recipe.criterion.join
-                )
-                if relevance is None:
-                    continue
-                relevance = np.asarray(relevance, dtype=np.float64)
-                is_positive = np.isfinite(relevance) & (relevance > 0)
-                if relevance.shape != (n_columns,) or not is_positive.all():
-                    raise ValueError(
-                        f"{type(self.space).__name__}.relevance must give None or an "
-                        f"array of shape {(n_columns,)} with finite numbers above 0, "
-                        f"got {relevance!r}."
-                    )
-                squares += np.square(relevance)
-        return np.sqrt(squares / squares.max()) if squares.any() else None
+        criterion = self.recipe.criterion
+        return ensemble_relevance(
+            self.space, self.spec, table, criterion, architectures, weights
+        )
 
     def finish(
         self,

@@ -104,6 +104,9 @@ class SearchSpace(BaseEstimator, metaclass=ABCMeta):
     name: str
     """Name of the space, which its architectures carry."""
 
+    tells_relevance: bool = False
+    """Whether networks wait for what :meth:`relevance` says of others."""
+
     @abstractmethod
     def decisions(self) -> Decisions:
         """List what is left open.
@@ -265,8 +268,8 @@ class SearchSpace(BaseEstimator, metaclass=ABCMeta):
     ) -> np.ndarray | None:
         """Say how much each column of a table matters to a trained network.
 
-        Where a space has this method, the second half of an ensemble's networks are
-        built, by :meth:`network`, with what it found of the first half, as
+        Where :attr:`tells_relevance` is true, the second half of an ensemble's networks
+        are built, by :meth:`network`, with what this method found of the first half, as
         :attr:`DataSpec.relevance`: the root of the mean square, relative to the
         greatest.
 

@@ -31,25 +31,8 @@ def column_relevance(
     several alike columns a network relies is chance: each number shares in what those
     have that it correlates with.
 
-    Parameters
-    ----------
-    network : TabularNetwork
-        A trained network.
-
-    inputs : dict of str to Tensor
-        Rows in any order: "numeric" and "categorical".
-
-    weight : Tensor of shape (n_rows,)
-        Their weights.
-
-    join : callable
-        Makes one answer of what the network gives, of shape (n_rows, n_outputs).
-
-    Returns
-    -------
-    relevance : ndarray of shape (n_numeric + n_categorical,) or None
-        Of each column, from 0.05 to 1. None where answers depend on no column, or are
-        not finite.
+    Parameters are those of :meth:`SearchSpace.relevance`. Gives, of each column, 0.05
+    to 1; None where answers depend on no column, or are not finite.
     """
     sensitivity = _sensitivity(network, inputs, weight, join).double()
     if not sensitivity.isfinite().all() or not sensitivity.any():

@@ -158,6 +158,11 @@ class TabularSpace(SearchSpace):
         """Build the stand-alone network; see the base class."""
         return TabularNetwork(architecture, spec, self.n_heads)
 
+    @property
+    def tells_relevance(self) -> bool:
+        """Whether there are scales that could begin with it: one predictor has none."""
+        return self.n_heads > 1
+
     def relevance(
         self,
         network: nn.Module,
@@ -166,8 +171,8 @@ class TabularSpace(SearchSpace):
         join: Callable[[Tensor], Tensor],
     ) -> np.ndarray | None:
         """Say how much each column matters; see the base class."""
-        if not isinstance(network, TabularNetwork) or self.n_heads == 1:
-            return None  # there are no scales that could begin with it
+        if not isinstance(network, TabularNetwork):
+            return None  # a subclass has networks of its own
         return column_relevance(network, inputs, weight, join)
 
     def shared_name(self, name: str, architecture: Architecture) -> str:

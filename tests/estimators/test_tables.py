@@ -343,6 +343,12 @@ def test_half_of_the_networks_tell_the_others_which_columns_matter(
     assert len(NotingRelevance.asked) == n_asked
 
 
+def test_networks_of_one_predictor_are_not_asked(noting):
+    X = np.random.RandomState(0).normal(size=(100, 3))
+    noting.set_params(search_space__n_heads=1, ensemble_size=3).fit(X, X[:, 1] > 0)
+    assert not NotingRelevance.asked
+
+
 @pytest.mark.parametrize(
     "given", [[1.0, 1.0], [1.0, 1.0, np.nan], [0.0, 1.0, 1.0], [1.0, np.inf, 1.0]]
 )

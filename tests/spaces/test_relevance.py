@@ -5,7 +5,7 @@ import pytest
 import torch
 from small_tabular import BOTH, QUANTILES, SPECS, draw, make_inputs
 
-from sknas import DataSpec, TabularSpace
+from sknas import ConvMacroSpace, DataSpec, TabularSpace
 from sknas.spaces import SearchSpace
 from sknas.training import CrossEntropy, private_random_state
 
@@ -159,8 +159,12 @@ def test_other_networks_and_spaces_need_not_know():
     assert relevance(Other(), network, inputs) is None
     assert relevance(SPACE, Wrapped(network), inputs) is None
     assert relevance(SPACE, network, inputs) is not None
-    alone = TabularSpace(depths=(1, 2), widths=(16,), n_heads=1)
-    assert relevance(alone, make_network(alone, BOTH), inputs) is None
+
+
+def test_only_networks_that_can_be_told_wait_for_others():
+    assert TabularSpace().tells_relevance
+    assert not TabularSpace(n_heads=1).tells_relevance
+    assert not ConvMacroSpace().tells_relevance
 
 
 class TestNetworks:
