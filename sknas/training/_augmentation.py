@@ -51,7 +51,7 @@ def crop(image: Tensor) -> Tensor:
 
 
 def flip(image: Tensor) -> Tensor:
-    """Mirror every other image left to right; series, along their steps."""
+    """Mirror images left to right, each by chance; series, along their steps."""
     end = _ends(image, -1)
     place = torch.arange(image.shape[-1], device=image.device)
     chosen = torch.rand(len(image), device=image.device) < 0.5
@@ -68,7 +68,8 @@ def cutout(image: Tensor) -> Tensor:
         end = _ends(image, axis)
         centre, end = _up_to(end - 1)[:, None], end[:, None]
         here = torch.arange(size, device=image.device)
-        is_near = (here - centre).abs() < CUTOUT_SHARE * end / 2
+        half = CUTOUT_SHARE * end / 2
+        is_near = (centre - half <= here) & (here < centre + half)
         inside = inside & (is_near & (here < end)).view(shape)
     mean = image.flatten(2).nanmean(dim=2)
     mean = mean.view(*image.shape[:2], *[1] * (image.ndim - 2))

@@ -71,8 +71,8 @@ def test_flip_mirrors_about_half():
 def test_cutout_blanks_at_most_a_quarter():
     image = ramp(16, 16)
     blank = (augment("cutout", image) != image).flatten(1).sum(dim=1)
-    assert blank.max() <= 64
-    assert blank.float().mean() > 30
+    assert blank.max() == 8 * 8
+    assert blank.float().mean() > 40
 
 
 def test_affine_turns_images_that_are_not_square_by_ten_degrees_at_most():
@@ -125,7 +125,7 @@ class TestSeriesThatEndEarly:
 
     def test_cutout_blanks_at_most_half_of_their_own_length(self, series):
         blank = (augment("cutout", series)[:, 1] == series[:, 1, :8].mean()).sum(dim=1)
-        assert blank.max() == 3  # a distance below two
+        assert blank.max() == 4
 
     def test_nothing_at_all_stays_nothing(self):
         nothing = torch.full((N_ROWS, 1, 16), float("nan"))
