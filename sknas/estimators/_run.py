@@ -350,7 +350,13 @@ def _without_diverged(
 ) -> tuple[list[Architecture], list[TrainedNetwork]]:
     """Leave out networks that have no finite loss, unless there are no others."""
     kept = [i for i, one in enumerate(trained) if one.score != -np.inf]
-    kept = kept or range(len(trained))
+    if not kept:
+        warn_caller(
+            "All networks diverged: they predict no better than chance, if at all. Set "
+            "a lower lr, or max_gradient_norm.",
+            ConvergenceWarning,
+        )
+        return architectures, trained
     if len(kept) < len(trained):
         warn_caller(
             f"{len(trained) - len(kept)} of {len(trained)} networks diverged, and were "
@@ -368,8 +374,8 @@ def _warn_of_rolled_back(
     n_steps += found.n_rolled_back if found else 0
     if n_steps:
         warn_caller(
-            f"{n_steps} steps of training had a loss or a gradient that is not finite, "
-            "and were rolled back. Fewer will be with a lower lr, or with "
+            f"{n_steps} steps of training had, or led to, a loss or a gradient that is "
+            "not finite, and were rolled back. Fewer will be with a lower lr, or with "
             "max_gradient_norm.",
             ConvergenceWarning,
         )

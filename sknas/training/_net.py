@@ -31,34 +31,40 @@ class InMemoryNet(NeuralNet):
 
     They take batches of a `TensorTable`, set training mode once for each epoch
     and tell apart who stops them: a callback, or the user by Ctrl-C. A step whose loss
-    is not finite leaves the module as it was, on a CPU; one whose gradient is not does
-    so everywhere, where the module says that it `may_explode`.
+    is not finite leaves the parameters as they were, on a CPU; one whose gradient is
+    not does so everywhere, where the module says that it `may_explode`. Buffers, such
+    as statistics of batches, go back to what they were when the epoch began.
     """
 
     interrupted_ = False
     """Whether the user stopped the training."""
 
     n_rolled_back_ = 0
-    """How many steps were rolled back."""
+    """How many steps were rolled back, alone or with all others of their epoch."""
 
     def notify(self, method_name: str, **kwargs) -> None:
         """Call the net's own method, then the callbacks'.
 
         As skorch does, but a callback that raises KeyboardInterrupt, skorch's way to
-        stop, is told apart from Ctrl-C.
+        stop, is told apart from Ctrl-C, and those that follow one that raises
+        StopTraining hear of it all the same.
         """
         getattr(self, method_name)(self, **kwargs)
+        stop = None
         try:
             for _, callback in self.callbacks_:
-                getattr(callback, method_name)(self, **kwargs)
-        except StopTraining:
-            raise
+                try:
+                    getattr(callback, method_name)(self, **kwargs)
+                except StopTraining as error:
+                    stop = error
         except KeyboardInterrupt as error:
             raise StopTraining from error
         except Exception as error:
             if "valid_loss" in str(error):
                 error.add_note(NO_VALID_LOSS)
             raise
+        if stop is not None:
+            raise stop
 
     def get_params_for_optimizer(self, prefix, named_parameters):
         """Tell Muon which parameters are matrices.
@@ -96,9 +102,12 @@ class InMemoryNet(NeuralNet):
     def on_epoch_end(self, net, **kwargs) -> None:
         """Write down what the module tells of the epoch, before any callback looks."""
         super().on_epoch_end(net, **kwargs)
-        losses = [row.get("valid_loss", 0.0) for row in self.history[-1]["batches"]]
+        batches = self.history[-1]["batches"]
+        losses = [row.get("valid_loss", 0.0) for row in batches]
         if self._may_explode() and not all(map(math.isfinite, losses)):
             self._return_to_epoch_begin()
+            n_steps = sum("train_loss" in row for row in batches)
+            self.n_rolled_back_ = self._rolled_back_before + n_steps
         if hasattr(self.module_, "pop_figures"):
             for name, value in self.module_.pop_figures().items():
                 self.history.record(name, value)
@@ -183,7 +192,7 @@ class InMemoryNet(NeuralNet):
         return {name: tensor.detach().clone() for name, tensor in changed.items()}
 
     def _roll_back(self) -> None:
-        """Undo a step; if another follows at once, all steps of the epoch."""
+        """Undo a step; if another is to be undone at once, all steps of the epoch."""
         self.n_rolled_back_ += 1
         if self._is_astray and self._may_explode():
             self._return_to_epoch_begin()

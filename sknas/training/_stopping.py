@@ -71,9 +71,9 @@ class Lengthen(Callback):
 
 
 class StopEarly(Callback):
-    """Stops a training, after all callbacks before it have heard of its last epoch.
+    """Stops a training, of whose last epoch all callbacks hear.
 
-    skorch's own stops first, and those behind it hear nothing.
+    skorch's own stops at once, and those behind it hear nothing.
 
     Parameters
     ----------

@@ -232,9 +232,8 @@ def train_network(
             [
                 schedule,
                 *recipe.clipping(),
-                *([] if valid is None else [lengthen, judge]),
+                *([] if valid is None else [lengthen, judge, stop_early]),
                 *callbacks,
-                *([] if valid is None else [stop_early]),
             ],
             iterator_valid__batch_size=prediction_rows(train.inputs, recipe.device),
             train_split=None if valid is None else predefined_split(valid),

@@ -8,7 +8,7 @@ from skorch.callbacks import Callback
 from small_training import SmallNet, make_recipe, make_table
 from torch import nn
 
-from sknas import NASClassifier, RecurrentSpace
+from sknas import NASClassifier, RecurrentSpace, TabularSpace
 from sknas.training import train_network
 
 
@@ -17,14 +17,15 @@ class Faulty(SmallNet):
 
     may_explode = True
 
-    def __init__(self, passes=(), gradient=False):
+    def __init__(self, passes=(), gradient=False, judged=False):
         super().__init__()
         self.norm = nn.BatchNorm1d(3)
         self.passes = passes
         self.gradient = gradient
+        self.judged = judged
 
     def forward(self, numeric):
-        is_faulty = self.training and self.n_passes in self.passes
+        is_faulty = self.training != self.judged and self.n_passes in self.passes
         if is_faulty and not self.gradient:
             numeric = numeric * torch.inf
         outputs = super().forward(self.norm(numeric))
@@ -64,12 +65,22 @@ def test_where_none_is_finite_nothing_is_learnt():
     assert all(np.isfinite(value).all() for value in trained.weights.values())
 
 
+def test_an_epoch_that_led_to_no_finite_loss_leaves_no_trace_but_is_told_of():
+    # four steps, then the held-back rows
+    trained = train(passes=(4,), judged=True)
+    assert trained.n_rolled_back == 4
+    assert trained.history[0]["rolled_back"] == 4
+    assert "rolled_back" not in trained.history[1]
+    assert np.isfinite(trained.score)
+
+
 def test_finite_training_is_not_touched():
     trained = train()
     assert trained.n_rolled_back == 0
     assert not any("rolled_back" in row for row in trained.history)
 
 
+@pytest.mark.filterwarnings("ignore:All networks diverged")
 def test_an_estimator_warns_of_it():
     rng = np.random.RandomState(0)
     X = rng.normal(size=(40, 6, 1))
@@ -89,6 +100,16 @@ def test_an_estimator_warns_of_it():
     with pytest.warns(ConvergenceWarning, match="rolled back.*lower lr"):
         model.fit(X, y)
     assert np.isfinite(model.predict_proba(X)).all()
+
+
+@pytest.mark.filterwarnings("ignore:.*rolled back")
+def test_an_estimator_warns_if_nothing_that_it_has_is_finite():
+    X = np.random.RandomState(0).normal(size=(60, 2))
+    space = TabularSpace(n_heads=1)
+    model = NASClassifier(space, architecture=space.default_architecture())
+    model.set_params(optimizer="sgd", lr=1e30, max_epochs=2, ensemble_size=2)
+    with pytest.warns(ConvergenceWarning, match="All networks diverged.*lower lr"):
+        model.fit(X, X[:, 0] > 0)
 
 
 def test_a_return_to_the_epochs_begin_forgets_the_momentum():

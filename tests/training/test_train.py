@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.utils import check_random_state
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, PrintLog
 from small_training import SmallNet, make_recipe, make_table, same
 
 from sknas.training import (
@@ -401,6 +401,37 @@ class TestStopping:
         )
         assert trained.n_epochs == 2
         assert not trained.interrupted
+
+    @pytest.mark.parametrize("stop_at", [None, 2])
+    def test_all_callbacks_hear_of_the_last_epoch(self, stop_at):
+        class Stops:
+            n_steps = 0
+
+            def begin(self, name, n_steps): ...
+
+            def step(self, fitted):
+                self.n_steps += 1
+                return self.n_steps == stop_at
+
+            def end(self, fitted): ...
+
+        lines, own = [], Batches()
+        trained = train_network(
+            SmallNet,
+            make_table(64, 0),
+            make_table(20, 1),
+            make_recipe(max_epochs=3),
+            seed=0,
+            # skorch has those that print after all others
+            callbacks=[PrintLog(sink=lines.append), own],
+            progress=Progress(None, [Stops()]),
+            fitted=lambda net: {},
+        )
+        n_epochs = stop_at or 3
+        assert trained.n_epochs == own.n_epochs == n_epochs
+        assert [line.split()[0] for line in lines[-n_epochs:]] == [
+            str(epoch) for epoch in range(1, n_epochs + 1)
+        ]
 
     def test_an_error_in_a_callback_is_not_swallowed(self):
         callback = Batches(ZeroDivisionError, epoch=2)
