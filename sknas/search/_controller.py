@@ -72,6 +72,7 @@ class Controller(nn.Module):
         self.first_row = [
             2 + sum(n + 1 for n in n_options[:i]) for i in range(len(n_options))
         ]
+        # used by decisions on operations; anchors decide where others come from
         self.heads = nn.Parameter(
             torch.empty(len(n_options), max(n_options), hidden_size)
         )
@@ -196,8 +197,8 @@ class Controller(nn.Module):
         rows = (indices + torch.tensor(self.first_row)).T[:-1]
         rows = torch.cat([rows.new_zeros(1, len(indices)), rows])
         outputs = self.lstm(self.embedding(rows))[0]
-        logits = torch.bmm(outputs, self.heads.transpose(1, 2))
         if all(decision.kind == "operation" for decision in self.decisions):
+            logits = torch.bmm(outputs, self.heads.transpose(1, 2))
             return self._squash(logits, self.log_prior[:, None]).transpose(0, 1)
         states = list(outputs.unbind())
         return torch.stack(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from skorch.dataset import Dataset
@@ -181,6 +182,7 @@ def search(
             callbacks,
             n_jobs,
             float(np.median(durations)) if durations else 0.0,
+            partial(_shared_network, problem, net),
         )
     candidates.sort(key=Candidate.order)
     best = candidates[:n_best]
@@ -257,6 +259,7 @@ def _train_shared(
         reward_rows=problem.reward_rows,
         ranking_rows=problem.ranking_rows,
         n_outputs=problem.n_outputs,
+        schedule=schedule,
         lr=recipe.lr,
         max_epochs=search_epochs,
         batch_size=batch_size,

@@ -68,13 +68,15 @@ def halve(
     callbacks: list,
     n_jobs: int | None,
     epoch_seconds: float,
+    shared_network: Callable[[Architecture], nn.Module],
 ) -> None:
     """Train the best candidates for a while, drop the worse half, until few are left.
 
     The candidates keep the weights and scores that they come to. Nothing is trained
     where trainings have so few epochs that a round would be less than one, or where
-    the time is too short for half of its epochs, going by `epoch_seconds`.
-    See :func:`sknas.search.search` for the other parameters.
+    the time is too short for half of its epochs, going by `epoch_seconds`. Of one that
+    is not trained yet, `shared_network` gives what there is to predict with. See
+    :func:`sknas.search.search` for the other parameters.
     """
     recipe = problem.recipe
     share = ROUND_SHARE * recipe.max_epochs
@@ -90,8 +92,10 @@ def halve(
 
     def fitted_so_far() -> dict:
         best = min(candidates, key=Candidate.order)
-        network = problem.build(best.architecture)
-        if best.trained is not None:
+        if best.trained is None:
+            network = shared_network(best.architecture)
+        else:
+            network = problem.build(best.architecture)
             load_weights(network, best.trained.weights)
         return fitted([(best.architecture, network.eval())])
 

@@ -18,6 +18,7 @@ from sknas.training import (
     Batch,
     BatchIterator,
     InMemoryNet,
+    Schedule,
     TensorTable,
     predict_logits,
 )
@@ -26,7 +27,9 @@ from sknas.training import (
 # say how many by its `n_groups`
 N_GROUPS = 4
 REWARD_ROWS = 128  # held-back rows that a step of the controller is judged by
-WARM_UP_SHARE = 0.3  # of the epochs, before the strategy is asked or told
+# of the epochs, before the strategy is asked or told; or of the time where it is short,
+# but an epoch
+WARM_UP_SHARE = 0.3
 
 
 class SearchNet(InMemoryNet):
@@ -70,6 +73,10 @@ class SearchNet(InMemoryNet):
     n_outputs : int or None, default=None
         Number of outputs that the supernet must give for each row; None: any.
 
+    schedule : Schedule or None, default=None
+        The one among the callbacks, which knows how much of the time is used; None:
+        time does not matter.
+
     **kwargs : dict
         Parameters of :class:`skorch.NeuralNet`.
     """
@@ -87,6 +94,7 @@ class SearchNet(InMemoryNet):
         reward_rows: int = REWARD_ROWS,
         ranking_rows: int | None = None,
         n_outputs: int | None = None,
+        schedule: Schedule | None = None,
         **kwargs,
     ) -> None:
         super().__init__(module, criterion, **kwargs)
@@ -98,6 +106,7 @@ class SearchNet(InMemoryNet):
         self.reward_rows = reward_rows
         self.ranking_rows = ranking_rows
         self.n_outputs = n_outputs
+        self.schedule = schedule
 
     def initialize_module(self):
         """Take in the strategy's controller beside the shared network."""
@@ -129,7 +138,7 @@ class SearchNet(InMemoryNet):
         """Propose the architectures of all the epoch's steps at once."""
         super().on_epoch_begin(net, dataset_train=dataset_train, **kwargs)
         n_steps = len(self.get_iterator(dataset_train, training=True))
-        n_groups = getattr(self.module_, "n_groups", N_GROUPS)
+        n_groups = self._n_groups()
         if self._is_warm_up():
             proposals = self.decisions.balanced_sample(
                 n_groups * n_steps, self.random_state
@@ -167,8 +176,14 @@ class SearchNet(InMemoryNet):
             self.history.record("controller_best_reward", self.best_reward_)
             self.history.record("controller_dur", time.monotonic() - started)
 
+    def _n_groups(self) -> int:
+        return getattr(self.module_, "n_groups", N_GROUPS)
+
     def _is_warm_up(self) -> bool:
-        return len(self.history) <= WARM_UP_SHARE * self.max_epochs
+        if len(self.history) > WARM_UP_SHARE * self.max_epochs:
+            return False
+        used = 0.0 if self.schedule is None else self.schedule.used()
+        return used <= WARM_UP_SHARE or len(self.history) < 2
 
     def training_forward(
         self, inputs: dict[str, Tensor], target: tuple[Tensor, Tensor]
@@ -246,9 +261,12 @@ class SearchNet(InMemoryNet):
         # every second, third, ... one, since rows may be in an order
         step = math.ceil(n_rows / (self.ranking_rows or n_rows))
         inputs, (target, weight) = self.dataset_valid[::step]
+        # rows come in parts, for each of which a convolutional network would calibrate
+        # each of several architectures anew
+        n_groups = self._n_groups()
         rewards = []
-        for first in range(0, len(architectures), N_GROUPS):
-            group = architectures[first : first + N_GROUPS]
+        for first in range(0, len(architectures), n_groups):
+            group = architectures[first : first + n_groups]
             logits = predict_logits(
                 partial(self.module_, architectures=group), inputs, self.device
             )

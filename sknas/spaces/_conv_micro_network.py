@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -247,11 +246,8 @@ class MicroNetwork(ConvNetwork):
 
     def answer(
         self, x: Tensor, architecture: Architecture, present: Tensor | None
-    ) -> Tensor:
-        """Give an architecture's outputs; see the base class.
-
-        In training, with an auxiliary head, of shape (2, n_rows, n_outputs).
-        """
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        """Give an architecture's outputs; see the base class."""
         x = self.stem(x)
         before_last = last = {"stem": x}
         has_auxiliary = self.training and hasattr(self, "auxiliary")
@@ -260,16 +256,7 @@ class MicroNetwork(ConvNetwork):
             if has_auxiliary and i == self.auxiliary_place:
                 second = self.auxiliary(last)
         outputs = self.head(last, present)
-        if not has_auxiliary:
-            return outputs
-        # the loss is the mean over both; its gradient is to be that of the first plus
-        # the weighted one of the second
-        return torch.stack(
-            [
-                scale_gradient(outputs, 2.0),
-                scale_gradient(second, 2.0 * self.auxiliary_weight),
-            ]
-        )
+        return (outputs, second) if has_auxiliary else outputs
 
 
 class AuxiliaryHead(nn.Module):
@@ -307,8 +294,3 @@ class AuxiliaryHead(nn.Module):
         """Map tensors (n_rows, n_channels, height, width) to (n_rows, n_outputs)."""
         pooled = {name: self.pool(F.relu(x)) for name, x in tensors.items()}
         return self.layers(self.projection(pooled))
-
-
-def scale_gradient(x: Tensor, factor: float) -> Tensor:
-    """Leave a tensor as it is, and multiply its gradient."""
-    return x.detach() + factor * (x - x.detach())

@@ -30,7 +30,7 @@ CALIBRATION_ROWS = 64  # that an architecture's normalization is estimated on
 # of large networks, whose memory it halves; small ones take a tenth longer with it, and
 # other devices have single precision
 TRAINING_PRECISIONS = {"cuda": torch.bfloat16}
-LARGE_MAPS = 32 * 32 * 32  # numbers that the stem gives for each image
+LARGE_MAPS = 32 * 32 * 32  # places of the stem's output, times `n_filters`
 
 
 class ConvNetwork(nn.Module):
@@ -55,12 +55,14 @@ class ConvNetwork(nn.Module):
         Rate at which tokens of a text do not count.
 
     n_filters, stem_stride : int
-        Channels of the stem, and by how much it reduces the size.
+        Filters of the first layers, and by how much the stem reduces the size.
     """
 
     # each architecture of a step is a pass of its own, which small ones make dear; two
     # or four ranked architectures no better
     n_groups = 1
+
+    auxiliary_weight = 0.0  # of the loss of a second output, in training
 
     def __init__(
         self,
@@ -122,12 +124,21 @@ class ConvNetwork(nn.Module):
             # quicker, pooling most of all. `contiguous` would leave the strides of one
             # channel as they are, and no layer would see which layout is meant
             x = x.to(memory_format=torch.channels_last)
-            outputs = self.answer(x, architecture, present).float()
-        return outputs if self.counts is None else outputs + self.counts(inputs)
+            outputs = self.answer(x, architecture, present)
+        outputs, *auxiliary = outputs if isinstance(outputs, tuple) else (outputs,)
+        outputs = outputs.float()
+        if self.counts is not None:
+            outputs = outputs + self.counts(inputs)
+        if not auxiliary:
+            return outputs
+        # the loss is the mean over both; its gradient is to be that of the first plus
+        # the weighted one of the second
+        second = scale_gradient(auxiliary[0].float(), 2 * self.auxiliary_weight)
+        return torch.stack([scale_gradient(outputs, 2.0), second])
 
     def _training_precision(self, device_type: str) -> torch.autocast:
         halves = self.training and self.is_large
-        dtype = TRAINING_PRECISIONS.get(device_type) if halves else None
+        dtype = training_dtype(device_type) if halves else None
         # without a cache, which within another autocast would outlive this one and
         # hold weights of earlier steps
         return torch.autocast(
@@ -137,7 +148,7 @@ class ConvNetwork(nn.Module):
     @abstractmethod
     def answer(
         self, x: Tensor, architecture: Architecture, present: Tensor | None
-    ) -> Tensor:
+    ) -> Tensor | tuple[Tensor, Tensor]:
         """Give an architecture's outputs from scaled images, series or texts.
 
         Parameters
@@ -154,7 +165,7 @@ class ConvNetwork(nn.Module):
         Returns
         -------
         outputs : Tensor of shape (n_rows, n_outputs)
-            The logits.
+            The logits; two of such, in training with an auxiliary head.
         """
 
     def train(self, mode: bool = True) -> ConvNetwork:
@@ -338,6 +349,21 @@ class ConvSpace(FixedArcMixin, SearchSpace):
 def input_shape(spec: DataSpec, embedding_size: int) -> tuple[int, ...]:
     """Give the shape of an image or a series, or of a text's embedded tokens."""
     return entry_channels(spec, embedding_size), *spec.sizes
+
+
+def scale_gradient(x: Tensor, factor: float) -> Tensor:
+    """Leave a tensor as it is, and multiply its gradient."""
+    return x.detach() + factor * (x - x.detach())
+
+
+def training_dtype(device_type: str) -> torch.dtype | None:
+    """Give the type of large networks' numbers in training; None: single precision.
+
+    GPUs without half precision in hardware only emulate it, and some operations not.
+    """
+    if device_type == "cuda" and not torch.cuda.is_bf16_supported(False):
+        return None
+    return TRAINING_PRECISIONS.get(device_type)
 
 
 def _divided(sizes: tuple[int, ...], stride: int) -> list[int]:

@@ -185,7 +185,7 @@ class Schedule(Callback):
         """Set the learning rate of the step to come."""
         if not training:
             return
-        lr = net.lr * self.factor(self.step_, self._used())
+        lr = net.lr * self.factor(self.step_, self.used())
         for group in net.optimizer_.param_groups:
             group["lr"] = lr
         for drop_path in self.drop_paths_:
@@ -194,7 +194,7 @@ class Schedule(Callback):
 
     def on_batch_end(self, net, training=False, **kwargs) -> None:
         """End the epoch, or stop, when time is up."""
-        if not training or self._used() < 1:
+        if not training or self.used() < 1:
             return
         if not self.judging_steps:
             raise StopTraining
@@ -212,7 +212,8 @@ class Schedule(Callback):
         # more time may have passed than there was, since it was looked at last
         return min((step + 1) / WARM_UP_STEPS, 1.0) * self.shape(min(done, 1.0))
 
-    def _used(self) -> float:
+    def used(self) -> float:
+        """Give the share of the time that is used; 0 where there is no limit."""
         if self.budget_ is None:
             return 0.0
         now = time.monotonic()

@@ -24,7 +24,7 @@ from sknas import (
     NASRegressor,
 )
 from sknas.search import NegativeLoss
-from sknas.spaces._convolutional import TRAINING_PRECISIONS
+from sknas.spaces._convolutional import TRAINING_PRECISIONS, training_dtype
 
 MACRO = ConvMacroSpace(n_layers=3, n_filters=4)
 MICRO = ConvMicroSpace(n_cells=1, n_filters=4, n_nodes=2)
@@ -93,6 +93,17 @@ class TestFit:
         )
         same(model, pickle.loads(pickle.dumps(model)), X_test)
 
+    def test_half_precision_that_is_emulated_is_left_alone(self, monkeypatch):
+        for is_real in (False, True):
+            monkeypatch.setattr(
+                torch.cuda,
+                "is_bf16_supported",
+                lambda including_emulation=True, real=is_real: (
+                    real or including_emulation
+                ),
+            )
+            assert training_dtype("cuda") == (torch.bfloat16 if is_real else None)
+
     def test_small_networks_keep_single_precision(self, fitted, images, monkeypatch):
         monkeypatch.setitem(TRAINING_PRECISIONS, "cpu", torch.bfloat16)
         X, X_test, y, _ = images
@@ -138,9 +149,8 @@ class TestFit:
         model = NASClassifier(**quick | given).fit(images, y)
         assert 64 in sizes
         assert max(sizes) == largest
-        # a scorer is tried out first, and asked of one architecture after the other
-        n_times = 1 + len(model.search_results_["rank"]) if scored else 1
-        assert sizes[largest] == n_times
+        # one architecture is asked for after the other; a scorer is tried out first
+        assert sizes[largest] == len(model.search_results_["rank"]) + scored
 
     def test_a_regressor_reads_them_too(self, quick, images):
         X, X_test, _, _ = images

@@ -13,6 +13,8 @@ from sknas import Architecture
 from sknas.search._halving import Candidate, halve, results_table
 from sknas.training import Progress, TrainedNetwork, count_parameters, load_weights
 
+SHARED = torch.nn.Identity()  # what is told of while nothing is trained
+
 
 class Listener:
     """Notes what it is told; asks to stop at some steps."""
@@ -57,6 +59,7 @@ def run(problem, candidates, n_best=1, progress=None, n_jobs=None, callbacks=())
         list(callbacks),
         n_jobs,
         epoch_seconds=0.0,
+        shared_network=lambda architecture: SHARED,
     )
     return candidates
 
@@ -187,6 +190,16 @@ class TestProgress:
                 assert isinstance(architecture, Architecture)
                 assert not network.training
                 assert network(**problem.valid.inputs).shape == (1, 50, 2)
+
+    def test_until_one_is_trained_it_is_the_shared_network(self, problem, monkeypatch):
+        monkeypatch.setattr(
+            "sknas.search._halving.train_network",
+            lambda *args, **kwargs: TrainedNetwork({}),
+        )
+        listener = Listener()
+        run(problem, make_candidates(problem, 8), progress=Progress(None, [listener]))
+        told = [e["members"] for e in listener.events if isinstance(e, dict)]
+        assert told and all(network is SHARED for [(_, network)] in told)
 
     def test_a_listener_that_asks_to_stop_ends_the_whole_race(self, problem):
         listener = Listener(stop_at={1})

@@ -9,7 +9,7 @@ from small_search import flat, make_table
 from sknas import ENAS, RandomSearch
 from sknas.search import NegativeLoss
 from sknas.search._net import N_GROUPS, REWARD_ROWS
-from sknas.training import CrossEntropy
+from sknas.training import CrossEntropy, Schedule
 
 
 class Snapshots(Callback):
@@ -214,6 +214,20 @@ class TestProposals:
         make_net(Asked(), max_epochs=10).fit(problem.train)
         assert Asked.calls == [N_GROUPS * 4] * 7
 
+    def test_where_time_is_short_it_is_asked_sooner(
+        self, make_net, problem, monkeypatch
+    ):
+        shares = iter([0.0, 0.4, 0.2, 0.4])  # when an epoch begins, and when it ends
+
+        class Used(Schedule):
+            def used(self):
+                return next(shares, 0.5)
+
+        schedule = Used(40)
+        net = make_net(max_epochs=10, schedule=schedule).fit(problem.train)
+        is_told = ["controller_reward" in row for row in net.history]
+        assert is_told == [False, True] + [True] * 8
+
     def test_the_policy_is_asked_for_and_told_as_many_as_it_wants(
         self, make_net, problem
     ):
@@ -321,6 +335,19 @@ class TestScore:
         np.testing.assert_allclose(net.score(architectures), scores, rtol=1e-5)
         net.dataset_valid = valid
         np.testing.assert_array_equal(net.score(architectures), scores)
+
+    def test_a_network_that_takes_one_at_a_time_is_asked_so(self, make_net, problem):
+        net = make_net().fit(problem.train)
+        architectures = net.decisions.sample(5, np.random.RandomState(0))
+        scores = net.score(architectures)
+        net.module_.n_groups = 1
+        seen = []
+        net.module_.register_forward_pre_hook(
+            lambda module, args, kwargs: seen.append(kwargs["architectures"]),
+            with_kwargs=True,
+        )
+        np.testing.assert_allclose(net.score(architectures), scores, rtol=1e-5)
+        assert seen == [[architecture] for architecture in architectures]
 
     def test_it_is_that_of_the_stand_alone_networks(self, make_net, problem):
         net = make_net().fit(problem.train)

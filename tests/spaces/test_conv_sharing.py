@@ -16,7 +16,7 @@ from small_images import (
 )
 from supernets import make_supernet, stand_alone
 
-from sknas import ConvMacroSpace, ConvMicroSpace
+from sknas import ConvMacroSpace, ConvMicroSpace, DataSpec
 from sknas.modules import BatchNorm
 from sknas.spaces._convolutional import CALIBRATION_ROWS
 from sknas.training import private_random_state
@@ -224,6 +224,21 @@ class TestTrainingOnly:
         assert_same(gradients[0.0], gradients["plain", 0.0])
         assert gradients[0.25].abs().max() > 1e-4
         assert_same(2 * gradients[0.25], gradients[0.5])
+
+    def test_counted_tokens_are_of_the_first_output_alone(self):
+        spec = DataSpec(3, n_tokens=9, n_steps=8)
+        space = ConvMicroSpace(n_cells=2, n_filters=4, auxiliary_weight=0.25)
+        space.set_params(dropout=0.0)
+        with private_random_state(0):
+            network = space.network(space.default_architecture(), spec).train()
+            tokens = torch.randint(1, 9, (N_ROWS, 8))
+        network(tokens=tokens).square().mean(dim=(-2, -1)).mean().backward()
+        gradients = {n: p.grad.clone() for n, p in network.counts.named_parameters()}
+        network.zero_grad()
+        network(tokens=tokens)[0].square().mean().div(2).backward()
+        for name, parameter in network.counts.named_parameters():
+            assert parameter.grad.abs().max() > 1e-5
+            assert_same(gradients[name], parameter.grad)
 
     def test_one_row_and_one_place_are_no_error(self):
         space = ConvMacroSpace(n_layers=3, n_filters=4)
