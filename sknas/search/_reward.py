@@ -203,9 +203,13 @@ class _ClassifierAnswers(ClassifierMixin, BaseEstimator):
     def __init__(
         self, classes: np.ndarray, probability: np.ndarray, labels: np.ndarray
     ) -> None:
-        self.classes_ = classes
+        self.classes = classes
         self.probability = probability
         self.labels = labels
+
+    @property
+    def classes_(self) -> np.ndarray:
+        return self.classes
 
     def predict_proba(self, X) -> np.ndarray:
         return self.probability

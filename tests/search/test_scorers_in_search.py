@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.base import clone
 from sklearn.metrics import accuracy_score, f1_score, get_scorer, make_scorer
 from sklearn.model_selection import cross_val_predict
 from skorch.callbacks import Callback
@@ -37,6 +38,17 @@ def test_only_the_network_that_a_metric_is_not_for_gets_no_number():
     outputs = torch.tensor([[[1.0], [2.0]], [[-5.0], [2.0]], [[1.0], [3.0]]])
     rewards = reward(outputs, torch.tensor([[1.0], [2.0]]), torch.ones(2))
     assert np.isnan(rewards).tolist() == [False, True, False]
+
+
+def test_scorers_may_look_at_what_they_are_given(quick):
+    seen = []
+
+    def scorer(estimator, X, y):
+        seen.append((repr(estimator), clone(estimator).classes_.tolist()))
+        return np.mean(estimator.predict(X) == y)
+
+    NASClassifier(**quick, scoring=scorer).fit(X, np.where(rare, "rare", "usual"))
+    assert {tuple(classes) for _, classes in seen} == {("rare", "usual")}
 
 
 def test_candidates_that_a_scorer_cannot_judge_are_told_of(quick):
