@@ -122,12 +122,17 @@ def to_onnx(estimator, X=None, **parameters):
             raise ValueError("to_onnx needs X, or initial_types, to know the inputs.")
         _check_rows(estimator, X)
         parameters["initial_types"] = _initial_types(X, estimator)
-    if "options" not in parameters:
-        last = estimator
-        while hasattr(last, "steps"):
-            last = last.steps[-1][1]
-        if isinstance(last, NASClassifier):
-            parameters["options"] = {id(last): {"zipmap": False}}
+    last = estimator
+    while hasattr(last, "steps"):
+        last = last.steps[-1][1]
+    if isinstance(last, NASClassifier):
+        options = dict(parameters.get("options") or {})
+        if any(isinstance(key, str) for key in options):  # of all models, by step
+            options = {"zipmap": False} | options
+        else:
+            own = options.get(type(last), {}) | options.get(id(last), {})
+            options[id(last)] = {"zipmap": False} | own
+        parameters["options"] = options
     return skl2onnx.to_onnx(estimator, **parameters)
 
 

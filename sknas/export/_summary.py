@@ -28,6 +28,7 @@ from sknas.training import count_parameters
 OF_THE_SEARCH = {
     "strategy",
     "architecture",
+    "scoring",
     "search_epochs",
     "n_candidates",
     "time_limit",
@@ -265,6 +266,7 @@ def reproduction(estimator) -> str:
         for name, value in estimator.get_params().items()
         if name.split("__")[0] in kept and isinstance(value, BaseEstimator)
     }
+    names = {one.__name__ for one in used}
     imports: dict[str, list[str]] = {}
     for one in sorted(used, key=lambda one: one.__name__):
         imports.setdefault(_public_module(one), []).append(one.__name__)
@@ -281,7 +283,7 @@ def reproduction(estimator) -> str:
         "# the same networks, without a search",
         f"again = {type(estimator).__name__}(",
         "    architecture=found,",
-        *[_argument(name, value) for name, value in kept.items()],
+        *[_argument(name, value, names) for name, value in kept.items()],
         ")",
     ]
     return "\n".join(lines)
@@ -299,14 +301,27 @@ def _public_module(one: type) -> str:
     return next(holders, one.__module__)  # a class of a function is nowhere
 
 
-def _argument(name: str, value: object) -> str:
-    """Write an argument as code, or as a comment where its repr is none."""
-    text = f"{name}={value!r},"
+def _argument(name: str, value: object, names: set[str]) -> str:
+    """Write an argument as code that knows some names, or else as a comment."""
+    text = f"{name}={_plain(value)!r},"
     try:
-        ast.parse(f"f({text})")
+        tree = ast.parse(f"dict({text})")
+        used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+        is_code = used <= names | {"dict"}
     except SyntaxError:  # a function, a RandomState
-        return f"    # {text}".replace("\n", " ")
-    return f"    {text}"
+        is_code = False
+    return f"    {text}" if is_code else f"    # {text}".replace("\n", " ")
+
+
+def _plain(value: object) -> object:
+    """Make numbers of numpy, also within containers, those of Python."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if type(value) is dict:
+        return {_plain(key): _plain(one) for key, one in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(map(_plain, value))
+    return value
 
 
 def pictures(estimator) -> dict[str, bytes]:

@@ -11,7 +11,7 @@ from sklearn.datasets import load_diabetes, load_iris
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.multioutput import MultiOutputRegressor
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
 from sknas import (
@@ -175,6 +175,21 @@ class TestGreatLabels:
         options = {id(clf): {"zipmap": False, "nocl": True}}
         places, _ = run(to_onnx(clf, self.X, options=options), self.X)
         np.testing.assert_array_equal(clf.classes_[places], clf.predict(self.X))
+
+    @pytest.mark.parametrize("by", ["id", "type", "step", None])
+    def test_probabilities_stay_an_array_whatever_else_is_wished(self, quicker, by):
+        clf = self.fit(quicker, [0, 1])
+        pipe = Pipeline([("same", FunctionTransformer().fit(self.X)), ("clf", clf)])
+        options = {
+            "id": {id(clf): {"nocl": True}},
+            "type": {NASClassifier: {"nocl": True}},
+            "step": {"clf__nocl": True},
+            None: None,
+        }[by]
+        _, probability = run(to_onnx(pipe, self.X, options=options), self.X)
+        np.testing.assert_allclose(
+            probability, pipe.predict_proba(self.X), rtol=1e-4, atol=1e-6
+        )
 
     def test_whole_numbers_as_floats_are_told_of(self, quicker):
         clf = self.fit(quicker, [0, 1])

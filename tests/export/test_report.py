@@ -11,11 +11,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import skops.io
+import torch
 from estimators_of_all_kinds import cases
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score, make_scorer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -136,13 +138,18 @@ def test_a_space_that_is_nowhere_to_be_imported_from_does_no_harm(quicker):
 def test_what_is_no_code_is_a_comment_in_the_code(quicker):
     X, y = load_iris(return_X_y=True)
     quicker = quicker | {"random_state": np.random.RandomState(0)}
-    clf = NASClassifier(**quicker, scoring=lambda *_: 0.5).fit(X, y)
+    scorer = make_scorer(accuracy_score)
+    weights = {np.int64(0): np.float64(1.5), np.int64(1): 1, np.int64(2): 1}
+    clf = NASClassifier(**quicker, scoring=scorer, class_weight=weights)
+    clf.set_params(lr=np.float64(0.01), device=torch.device("cpu")).fit(X, y)
     page = html.unescape(report(clf))
     code = re.search(r"<pre>(.*?)</pre>", page, flags=re.DOTALL).group(1)
     namespace = {}
     exec(code, namespace)
-    assert namespace["again"].scoring is None
-    assert "# scoring=<function" in code and "# random_state=RandomState" in code
+    again = namespace["again"]
+    assert again.lr == 0.01 and again.class_weight == {0: 1.5, 1: 1, 2: 1}
+    assert "# device=device(" in code and "# random_state=RandomState" in code
+    assert "scoring=" not in code[code.index("again =") :]  # there is no search
 
 
 def test_hostile_names_are_harmless(quicker):
