@@ -125,17 +125,13 @@ class BaseNAS(SearchingEstimator):
                 "the target y is None."
             )
         y = self._check_y(y)
-        rows = self._read_X(X, reset=not (self.warm_start and self._is_fitted()))
+        rows = self._read_X(X, reset=not self._goes_on)
         as_many = np.empty((len(rows), 0))
         check_consistent_length(as_many, y)
         weight = _check_sample_weight(
             sample_weight, as_many, dtype=np.float64, ensure_non_negative=True
         )
         kept = weight > 0
-        if not kept.any():
-            raise ValueError(
-                "sample_weight is zero for every row: nothing to learn from."
-            )
         target, attributes = self._encode_y(y)
         if not kept.all():  # as they nearly always are: a copy less
             rows, target, weight = rows.take(kept), target[kept], weight[kept]
@@ -179,7 +175,7 @@ class BaseNAS(SearchingEstimator):
     def _fit_anew(self, X, y, sample_weight):
         started = time.monotonic()
         check_parameters(self)
-        kind = data_kind(X, self)
+        kind = self._encoder.kind if self._goes_on else data_kind(X, self)
         plan = self._plan(kind)
         rows, target, weight, attributes = self._read_data(X, y, sample_weight)
         n_samples = len(weight)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 from sklearn.metrics import get_scorer
-from skorch.callbacks import BatchScoring, Callback, EpochScoring
+from skorch.callbacks import BatchScoring, Callback, EpochScoring, LRScheduler
 
 from sknas.rules import (
     COUNT,
@@ -155,7 +155,7 @@ def check_parameters(estimator: BaseEstimator, **rules: Rule) -> None:
 
     Raises
     ------
-    TypeError, ValueError
+    ValueError
         If a parameter is none of what it must be. The message names it, tells what
         it must be, and what it was.
     """
@@ -185,8 +185,14 @@ def check_parameters(estimator: BaseEstimator, **rules: Rule) -> None:
 
 
 def _check_callbacks(callbacks: list[Callback]) -> None:
-    """Tell of scorers, which cannot judge nets, whose targets are encoded."""
+    """Tell of callbacks that could not do what they are for."""
     for one in callbacks:
+        if isinstance(one, LRScheduler):
+            raise ValueError(
+                "The 'callbacks' parameter has LRScheduler, but the nets of a fit set "
+                "their learning rate before each step: choose 'lr_schedule' instead."
+            )
+        # nets' targets are encoded
         is_scoring = isinstance(one, EpochScoring | BatchScoring)
         if is_scoring and isinstance(one.scoring, str):
             raise ValueError(

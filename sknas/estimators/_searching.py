@@ -151,10 +151,17 @@ class SearchingEstimator(
         """Give what changes the rows of each step at random."""
         return None
 
+    @property
+    def _goes_on(self) -> bool:
+        """Whether a fit trains the networks of the last one on."""
+        return self.warm_start and self._is_fitted()
+
     def _plan(self, kind: str) -> FitPlan:
         """Settle, and check, what does not depend on the values of the data."""
-        goes_on = self.warm_start and self._is_fitted()
         strategy = resolve_strategy(self.strategy)
+        seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
+        if self._goes_on:
+            return FitPlan(self._space, strategy, self.architectures_, True, seed)
         space = resolve_space(
             self.search_space, kind, self.ensemble_size, self._tabular_options
         )
@@ -164,10 +171,7 @@ class SearchingEstimator(
             given = resolve_architectures(self.architecture, space)
         elif not decisions:  # there is nothing to search
             given = [space.default_architecture()]
-        if goes_on:
-            given, space = self.architectures_, self._space
-        seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
-        return FitPlan(space, strategy, given, goes_on, seed)
+        return FitPlan(space, strategy, given, False, seed)
 
     def _complete(
         self,

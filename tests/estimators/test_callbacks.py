@@ -16,6 +16,7 @@ from skorch.callbacks import (
     EpochScoring,
     EpochTimer,
     GradientNormClipping,
+    LRScheduler,
 )
 
 from sknas import ConvMacroSpace, NASClassifier
@@ -176,6 +177,12 @@ def test_callbacks_that_look_for_a_loss_that_is_not_there_are_told_so(
     with pytest.raises(Exception, match="valid_loss") as raised:
         tiny.set_params(callbacks=[callback]).fit(X, y)
     assert "n_iter_no_change" in raised.value.__notes__[0]
+
+
+def test_a_scheduler_of_learning_rates_is_refused(quick):
+    model = NASClassifier(**quick, callbacks=[LRScheduler()])
+    with pytest.raises(ValueError, match="LRScheduler.*'lr_schedule'"):
+        model.fit([[0.0], [1.0]], [0, 1])
 
 
 @pytest.mark.parametrize("scoring", [EpochScoring, BatchScoring])

@@ -15,6 +15,7 @@ from sknas import (
     Architecture,
     NASClassifier,
     NASRegressor,
+    SequenceSpace,
     TabularSpace,
 )
 
@@ -226,6 +227,24 @@ def test_warm_start_goes_on(quick):
 def test_warm_start_on_other_rows(quick):
     model = NASClassifier(**quick, warm_start=True).fit(X[::2], y[::2])
     assert model.fit(X[1::2], y[1::2]).score(X, y) > 0.8
+
+
+def test_warm_start_does_not_ask_what_is_searched_by_then(quick):
+    model = NASClassifier(**quick, warm_start=True).fit(X, y)
+    space = TabularSpace(depths=(1,), n_heads=1)
+    model.set_params(architecture=model.architecture_, search_space=space).fit(X, y)
+    model.set_params(search_space="conv-macro").fit(X, y)
+    assert model.score(X, y) > 0.8
+
+
+def test_warm_start_on_texts_that_look_like_a_table(quick):
+    tokens = np.random.RandomState(0).randint(1, 9, (60, 8))
+    y = (tokens == 3).any(axis=1)
+    plain = SequenceSpace().default_architecture()
+    model = NASClassifier(**quick | {"search_space": "auto", "architecture": plain})
+    model.set_params(warm_start=True, n_tokens=9).fit(tokens, y)
+    model.set_params(n_tokens=None).fit(tokens, y)
+    assert model.predict(tokens).shape == (60,)
 
 
 def test_warm_start_with_more_members(quick):
