@@ -72,7 +72,7 @@ def test_docstring_is_valid_numpydoc(address):
 def test_every_fitted_attribute_is_documented(fitted_mixed):
     attributes = [
         name
-        for name in vars(fitted_mixed)
+        for name in dir(fitted_mixed)
         if name.endswith("_") and not name.startswith("_")
     ]
     assert {"architecture_", "feature_names_in_"} <= set(attributes)

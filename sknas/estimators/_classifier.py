@@ -56,7 +56,7 @@ class NASClassifier(ClassifierMixin, BaseNAS):
 
     architecture : Architecture, str or list of them, default=None
         Train this architecture, given as itself or as its JSON, and do not search.
-        Of a list, each is trained.
+        Of a list, each is trained, though `ensemble_size` be smaller.
 
     search_epochs : int or "auto", default="auto"
         Epochs of the shared parameters. "auto" is 15, fewer where an epoch has
@@ -94,8 +94,8 @@ class NASClassifier(ClassifierMixin, BaseNAS):
         and at least 8. The shared parameters take up to twice as many again.
 
     lr : float, default=0.003
-        Learning rate at the start; it warms up for 20 steps and then falls with the
-        square root of what is left of the training.
+        Learning rate at the start; it warms up for 20 steps and then falls as
+        `lr_schedule` says.
 
     weight_decay : float, default=0.01
         Weight decay of the optimizer.
@@ -118,7 +118,7 @@ class NASClassifier(ClassifierMixin, BaseNAS):
     augmentation : "auto", tuple or None, default="auto"
         How images and series are changed at random in each step of training, one after
         the other: "affine" shifts, scales and turns images a little; "crop" shifts by
-        up to an eighth; "flip" mirrors every other one; "cutout" blanks out a square;
+        up to an eighth; "flip" mirrors each by chance; "cutout" blanks out a square;
         a callable takes and gives a float tensor of shape (n_rows, n_channels, height,
         width), or (n_rows, n_features, n_steps). "auto" is ("affine",) for images,
         ("crop",) for series, and nothing for tables and texts.
@@ -136,8 +136,8 @@ class NASClassifier(ClassifierMixin, BaseNAS):
         :class:`sknas.preprocessing.TokenEncoder` gives needs it not.
 
     validation_fraction : float, default=0.2
-        About which part of the rows is held back, to judge architectures and to
-        stop training. The rows are cut into ``round(1 / validation_fraction)``
+        About which part of the rows is held back, 0.01 to 0.5, to judge architectures
+        and to stop training. The rows are cut into ``round(1 / validation_fraction)``
         parts with the classes spread evenly; each network holds back another one.
 
     early_stopping : bool, default=True
@@ -251,11 +251,17 @@ class NASClassifier(ClassifierMixin, BaseNAS):
     n_samples_fit_ : int
         Number of rows of the last fit, those without weight left out.
 
+    space_ : SearchSpace
+        The space that the networks in `networks_` were built by.
+
+    data_spec_ : DataSpec
+        What these know of the data: numbers of inputs, outputs, ...
+
     search_time_, refit_time_ : float
         Seconds of the search with its candidates, and of the final training.
 
     n_iter_ : int
-        Epochs for which that network was trained.
+        Epochs for which the network of `architecture_` was trained.
 
     n_features_in_ : int
         Number of columns seen in `fit`; of images and series, the number of values of

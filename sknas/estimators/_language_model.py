@@ -64,7 +64,7 @@ class NASLanguageModel(SearchingEstimator):
 
     architecture : Architecture, str or list of them, default=None
         Train this cell, given as itself or as its JSON, and do not search. Of a list,
-        each is trained.
+        each is trained, though `ensemble_size` be smaller.
 
     encoder : TokenEncoder or None, default=None
         Cuts documents into tokens; only its analyzer and its vocabulary count. None:
@@ -96,8 +96,8 @@ class NASLanguageModel(SearchingEstimator):
         Tokens after which gradients are cut off; states are carried on.
 
     lr : float, default=0.006
-        Learning rate at the start; it warms up for 20 steps and then falls with the
-        square root of what is left of the training.
+        Learning rate at the start; it warms up for 20 steps and then falls as
+        `lr_schedule` says.
 
     weight_decay : float, default=0.01
         Weight decay of the optimizer.
@@ -114,8 +114,8 @@ class NASLanguageModel(SearchingEstimator):
         Norm to which the gradient of each step is clipped, as in the paper.
 
     validation_fraction : float, default=0.1
-        About which part of the text is held back, to judge cells and to stop training:
-        its end; by a second network the part before it, and so on.
+        About which part of the text is held back, 0.01 to 0.5, to judge cells and to
+        stop training: its end; by a second network the part before it, and so on.
 
     early_stopping : bool, default=True
         Whether to stop a network's training when its loss on the text that is held back
@@ -200,11 +200,17 @@ class NASLanguageModel(SearchingEstimator):
     n_samples_fit_ : int
         Number of tokens of the last fit.
 
+    space_ : SearchSpace
+        The space that the networks in `networks_` were built by.
+
+    data_spec_ : DataSpec
+        What these know of the data: numbers of inputs, outputs, ...
+
     search_time_, refit_time_ : float
         Seconds of the search with its candidates, and of the final training.
 
     n_iter_ : int
-        Epochs for which that network was trained.
+        Epochs for which the network of `architecture_` was trained.
 
     See Also
     --------

@@ -48,7 +48,8 @@ class PiecewiseLinearEmbedding(nn.Module):
 
     Each number x is encoded by how far it reaches through each of its feature's
     bins: 0 before the bin, 1 after it, linear within (Gorishniy et al., "On
-    Embeddings for Numerical Features in Tabular Deep Learning", 2022, eq. 1).
+    Embeddings for Numerical Features in Tabular Deep Learning", 2022, eq. 1, but that
+    numbers beyond the outer edges are encoded as these are).
 
     Parameters
     ----------

@@ -143,6 +143,7 @@ class TokenEncoder(TransformerMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.string = True
         tags.input_tags.two_d_array = False
+        tags.transformer_tags.preserves_dtype = []
         return tags
 
     def fit(self, X: Iterable[str], y=None) -> TokenEncoder:

@@ -23,8 +23,9 @@ class TensorTable(Dataset):
     inputs : dict of str to Tensor
         The inputs, each with the rows along its first axis.
 
-    target : Tensor of shape (n_rows,)
-        The targets.
+    target : Tensor of shape (n_rows, ...)
+        The targets: classes of shape (n_rows,), numbers of shape (n_rows, n_outputs),
+        the next tokens of shape (n_rows, n_steps).
 
     weight : Tensor of shape (n_rows,)
         The rows' weights, with a mean of about one.
