@@ -81,8 +81,29 @@ class OneLayerSpace(SearchSpace):
         """Build the stand-alone network of an architecture."""
         return OneLayer(spec, architecture["width"], architecture["activation"])
 
+    def source(self, architecture, spec, name):
+        """Write it as code, for export_code and ONNX: optional."""
+        n_inputs = spec.n_numeric + sum(spec.category_sizes)
+        width, activation = architecture["width"], architecture["activation"]
+        return [
+            f"""
+class {name}(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.hidden = nn.Linear({n_inputs}, {width})
+        self.output = nn.Linear({width}, {spec.n_outputs})
+
+    def forward(self, numeric, categorical):
+        x = [numeric]
+        for i, size in enumerate({spec.category_sizes}):
+            # a code equal to the size is unknown: zeros
+            x.append(F.one_hot(categorical[:, i], size + 1)[:, :size].float())
+        return self.output(F.{activation}(self.hidden(torch.cat(x, dim=1))))
+"""
+        ]
+
     def graph(self, architecture, spec=None):
-        """Draw it: optional, and so is `source`, for export_code and ONNX."""
+        """Draw it: optional."""
         hidden = f"linear, {architecture['width']}"
         nodes = {
             "input": Node("input", "input"),
@@ -97,7 +118,7 @@ class OneLayerSpace(SearchSpace):
 # %%
 # Parameters are shared by name: since both networks call them the same, nothing
 # else is needed. A space whose names differ says how in ``shared_name``. Whether a
-# space keeps all that a search relies on, a check tells.
+# space keeps all that a search relies on, a check tells: call it before the first fit.
 check_search_space(OneLayerSpace())
 
 # %%
@@ -107,6 +128,10 @@ X_train, X_test, y_train, y_test = train_test_split(X, y, stratify=y, random_sta
 clf = NASClassifier(OneLayerSpace(), random_state=0).fit(X_train, y_train)
 print(f"test accuracy {clf.score(X_test, y_test):.3f}")
 print(clf.architecture_)
+
+# %%
+# What its method ``source`` gives is code without sknas.
+print(clf.export_code()[-2000:])
 
 # %%
 # What its method ``graph`` gives is what the display draws.

@@ -61,6 +61,8 @@ class Decision:
     graph: str = ""
 
     def __post_init__(self) -> None:
+        if not isinstance(self.name, str):
+            raise TypeError(f"the name of a decision must be a string: {self.name!r}.")
         if isinstance(self.options, str) or not isinstance(self.options, Iterable):
             raise TypeError(
                 f"decision {self.name!r}: options must be a tuple of what can be "
@@ -92,6 +94,9 @@ class Decision:
                 f"decision {self.name!r} of kind 'skip' needs a source and the options "
                 f"(False, True), got {self.source!r} and {self.options!r}."
             )
+        if self.prior is not None:
+            prior = tuple(map(plain_option, self.prior))
+            object.__setattr__(self, "prior", prior)
         if self.prior is not None and (
             len(self.prior) != len(self.options)
             or not all(0 < p < math.inf for p in self.prior)
@@ -160,6 +165,9 @@ class Decisions(Sequence):
             raise TypeError(f"the name of a space must be a string, got {space!r}.")
         self.space = space
         self._decisions = tuple(decisions)
+        strange = [one for one in self._decisions if not isinstance(one, Decision)]
+        if strange:
+            raise TypeError(f"decisions must be Decision objects, got {strange[0]!r}.")
         seen: dict[str, Decision] = {}
         self._check_nodes()
         for decision in self._decisions:

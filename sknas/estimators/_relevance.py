@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from sknas.architecture import Architecture
-from sknas.spaces import DataSpec, SearchSpace
+from sknas.spaces import DataSpec, SearchSpace, checked_relevance
 from sknas.training import (
     TensorTable,
     Weights,
@@ -61,8 +61,7 @@ def ensemble_relevance(
         If what the space says has another shape, or numbers that are not finite, or not
         above 0.
     """
-    n_columns = spec.n_numeric + len(spec.category_sizes)
-    squares = np.zeros(n_columns)
+    squares = np.zeros(spec.n_numeric + len(spec.category_sizes))
     # on the CPU, whose sums have an order
     with private_random_state(0), single_thread():
         rows = torch.randperm(len(table))[:N_ROWS]
@@ -71,18 +70,9 @@ def ensemble_relevance(
         for architecture, own in zip(architectures, weights, strict=False):
             network = space.network(architecture, spec)
             load_weights(network, own)
-            relevance = space.relevance(
-                network.eval(), inputs, weight.cpu(), criterion.join
+            relevance = checked_relevance(
+                space, network.eval(), spec, inputs, weight.cpu(), criterion.join
             )
-            if relevance is None:
-                continue
-            relevance = np.asarray(relevance, dtype=np.float64)
-            is_positive = np.isfinite(relevance) & (relevance > 0)
-            if relevance.shape != (n_columns,) or not is_positive.all():
-                raise ValueError(
-                    f"{type(space).__name__}.relevance must give None or an array of "
-                    f"shape {(n_columns,)} with finite numbers above 0, got "
-                    f"{relevance!r}."
-                )
-            squares += np.square(relevance)
+            if relevance is not None:
+                squares += np.square(relevance)
     return np.sqrt(squares / squares.max()) if squares.any() else None

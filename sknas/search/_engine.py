@@ -21,6 +21,7 @@ from sknas.search._strategy import (
     final_policy,
     propose,
 )
+from sknas.spaces import checked_supernet
 from sknas.training import (
     BatchIterator,
     Progress,
@@ -239,12 +240,7 @@ def _train_shared(
     progress.begin("search", search_epochs)
     strategy.initialize(decisions, random_state)
     check_begun_strategy(strategy)
-    supernet = problem.space.supernet(problem.spec)
-    if not isinstance(supernet, nn.Module):
-        raise TypeError(
-            f"{type(problem.space).__name__}.supernet must give a torch.nn.Module, got "
-            f"{supernet!r}."
-        )
+    supernet = checked_supernet(problem.space, problem.spec)
     # what does not fit is told of before anything is trained
     default = problem.space.default_architecture()
     problem.space.copy_shared_weights(supernet, problem.build(default), default)

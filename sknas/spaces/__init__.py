@@ -1,10 +1,12 @@
 """What can be built: the search spaces, and their networks."""
 
 from sknas.spaces._base import DataSpec, SearchSpace
+from sknas.spaces._check_search_space import check_search_space
 from sknas.spaces._checks import (
     check_network,
-    check_search_space,
     checked_decisions,
+    checked_relevance,
+    checked_supernet,
 )
 from sknas.spaces._conv_macro import ConvMacroSpace
 from sknas.spaces._conv_micro import ConvMicroSpace
@@ -38,4 +40,6 @@ __all__ = [
     "check_network",
     "check_search_space",
     "checked_decisions",
+    "checked_relevance",
+    "checked_supernet",
 ]

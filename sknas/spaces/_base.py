@@ -26,7 +26,8 @@ class DataSpec:
         Number of outputs: classes, for a classifier; targets, for a regressor.
 
     n_numeric : int, default=0
-        Number of numeric inputs, scaled to about zero mean and unit spread.
+        Number of numeric inputs, scaled to about zero mean and unit spread; indicators
+        of missing values are among them.
 
     category_sizes : tuple of int, default=()
         For each categorical input, how many codes it has: they run from 0 to
@@ -41,7 +42,8 @@ class DataSpec:
         None: the data are something else.
 
     image_mean, image_scale : ndarray of shape (n_channels,) or None, default=None
-        Mean and standard deviation of each channel on the training rows.
+        Mean and standard deviation of each channel on the training rows. None: 0 and 1,
+        where there is an `image_shape`.
 
     n_tokens : int or None, default=None
         Of text, the number of tokens that there are: ids run from 1 to it less one, and
@@ -70,6 +72,13 @@ class DataSpec:
     predicts_tokens: bool = False
     relevance: np.ndarray | None = field(default=None, compare=False)
 
+    def __post_init__(self) -> None:
+        if self.image_shape is None:
+            return
+        for name, make in (("image_mean", np.zeros), ("image_scale", np.ones)):
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, make(self.image_shape[0]))
+
     @property
     def kind(self) -> str:
         """What the data are: "table", "image", "series", "text" or "language"."""
@@ -94,11 +103,12 @@ class SearchSpace(BaseEstimator, metaclass=ABCMeta):
     Its networks take the inputs as keyword arguments: for tables, `numeric`, a
     float tensor of shape (n_rows, n_numeric), and `categorical`, an integer tensor
     of shape (n_rows, n_categorical); for images and series, `image`, a tensor of
-    floats or bytes of shape (n_rows, n_channels, ...), not scaled, where NaN is missing
-    or follows the end of a series; for text, `tokens`, ids of shape (n_rows, n_steps),
-    where 0 follows the end. Language models get `next_tokens` too, of the same shape,
-    and give, instead of logits, the logarithms of their probabilities; and, of shape
-    (n_rows,), `goes_on`: whether a row goes on where that of the last batch ended.
+    floats or bytes of shape (n_rows, n_channels, ...), not scaled, where NaN is a
+    missing value of a series or follows its end; for text, `tokens`, ids of shape
+    (n_rows, n_steps), where 0 follows the end. Language models get `next_tokens` too,
+    of the same shape, and give, instead of logits, the logarithms of their
+    probabilities; and, of shape (n_rows,), `goes_on`: whether a row goes on where that
+    of the last batch ended.
     """
 
     name: str
@@ -279,18 +289,19 @@ class SearchSpace(BaseEstimator, metaclass=ABCMeta):
             A trained network of this space, on the CPU.
 
         inputs : dict of str to Tensor
-            Rows of the training data.
+            Rows of the training data. Gradients are enabled.
 
         weight : Tensor of shape (n_rows,)
             Their weights.
 
         join : callable
-            Makes one answer of what a network gives, of shape (n_rows, n_outputs).
+            Makes one answer of what a network gives, logits or numbers of shape
+            (n_rows, n_outputs).
 
         Returns
         -------
-        relevance : ndarray of shape (n_numeric + n_categorical,) or None
-            Of each column, above 0. None, as in the base class: it is not known.
+        relevance : array-like of shape (n_numeric + n_categorical,) or None
+            Of each input, above 0. None, as in the base class: it is not known.
         """
         return None
 

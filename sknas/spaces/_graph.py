@@ -55,6 +55,11 @@ class Node:
         )
 
     def __post_init__(self) -> None:
+        if isinstance(self.parameters, str):
+            raise TypeError(
+                f"parameters of the node {self.label!r} must be a tuple of names, got "
+                f"{self.parameters!r}."
+            )
         if self.kind not in NODE_KINDS:
             raise ValueError(
                 f"kind of the node {self.label!r} must be one of {NODE_KINDS}, got "

@@ -143,6 +143,12 @@ class TabularSpace(SearchSpace):
                 'there are "conv-macro" and "conv-micro", for series and tokens '
                 '"sequence".'
             )
+        needs_edges = spec.n_numeric and "piecewise_linear" in self.numeric_embeddings
+        if needs_edges and spec.bin_edges is None:
+            raise ValueError(
+                "piecewise-linear embeddings of numbers need the 'bin_edges' of the "
+                "DataSpec."
+            )
 
     def supernet(self, spec: DataSpec) -> TabularSupernet:
         """Build the network that shares its parameters; see the base class."""
