@@ -210,7 +210,7 @@ def test_few_and_many_classes(quick, n_classes):
     )
     model = NASClassifier(**quick).fit(X, y)
     assert model.predict_proba(X).shape == (len(y), n_classes)
-    assert model.score(X, y) > 2 / n_classes or n_classes == 2
+    assert model.score(X, y) > (0.8 if n_classes == 2 else 2 / n_classes)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float16, np.int64, np.uint8])
@@ -222,8 +222,8 @@ def test_arrays_of_all_number_dtypes(quick, dtype):
 
 def test_an_array_of_booleans(quick):
     X = np.random.RandomState(0).rand(200, 10) < 0.5
-    y = X[:, 0] | X[:, 1]
-    assert NASClassifier(**quick).fit(X, y).score(X, y) > 0.7
+    y = X[:, 0] | X[:, 1]  # so are three quarters
+    assert NASClassifier(**quick | {"max_epochs": 40}).fit(X, y).score(X, y) > 0.9
 
 
 def test_lists_tensors_and_memory_layouts_are_the_same(quick):
@@ -260,11 +260,13 @@ def test_fit_and_predict_do_not_change_the_data(mixed, quicker):
     np.testing.assert_array_equal(weight, weight_before)
 
 
-@pytest.mark.parametrize("columns", [["city"], ["flag", "grade"], ["size"]])
-def test_tables_of_one_kind_only(mixed, quick, columns):
-    X, y = mixed
-    model = NASClassifier(**quick).fit(X[columns], y)
-    assert model.score(X[columns], y) >= 0.45
+@pytest.mark.parametrize(
+    ("columns", "least"), [(["city"], 0.56), (["flag", "grade"], 0.56), (["size"], 0.7)]
+)
+def test_tables_of_one_kind_only(mixed, quick, columns, least):
+    X, y = mixed  # half of the labels are of each kind
+    model = NASClassifier(**quick | {"max_epochs": 60}).fit(X[columns], y)
+    assert model.score(X[columns], y) >= least
 
 
 def test_bins_are_for_the_values_that_differ(quicker):

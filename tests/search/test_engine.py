@@ -8,6 +8,7 @@ import pytest
 import torch
 from sklearn.base import clone
 from skorch.callbacks import Callback
+from small_search import make_table
 
 from sknas import ENAS, Architecture, RandomSearch
 from sknas.search import search
@@ -206,3 +207,26 @@ def test_candidates_are_ranked_without_dropout(problem):
     np.testing.assert_allclose(
         rewards_of(problem, result), result.table["shared_score"], rtol=1e-4
     )
+
+
+def test_steps_of_the_shared_network_that_were_undone_are_told_of(problem):
+    problem.train.inputs["numeric"][3] = np.nan
+    result = run(problem, n_candidates=1, n_best=1)
+    assert result.n_rolled_back == 6  # one of four steps, in each epoch
+
+
+@pytest.mark.parametrize(("n_rows", "n_in_a_step"), [(64, 16), (300, 25), (800, 32)])
+def test_steps_of_the_shared_network_take_up_to_twice_the_rows(
+    problem, n_rows, n_in_a_step
+):
+    class Sizes(Callback):
+        seen = []
+
+        def on_batch_begin(self, net, batch=None, training=False, **kwargs):
+            if training:
+                self.seen.append(len(batch[1][0]))
+
+    problem = replace(problem, train=make_table(n_rows, seed=0))
+    run(problem, search_epochs=1, n_candidates=1, n_best=1, callbacks=[Sizes()])
+    assert max(Sizes.seen) == n_in_a_step
+    assert sum(Sizes.seen) == n_rows

@@ -48,7 +48,15 @@ def make_candidates(problem, n, seed=0):
     ]
 
 
-def run(problem, candidates, n_best=1, progress=None, n_jobs=None, callbacks=()):
+def run(
+    problem,
+    candidates,
+    n_best=1,
+    progress=None,
+    n_jobs=None,
+    callbacks=(),
+    epoch_seconds=0.0,
+):
     halve(
         problem,
         candidates,
@@ -58,7 +66,7 @@ def run(problem, candidates, n_best=1, progress=None, n_jobs=None, callbacks=())
         lambda members: {"members": members},
         list(callbacks),
         n_jobs,
-        epoch_seconds=0.0,
+        epoch_seconds=epoch_seconds,
         shared_network=lambda architecture: SHARED,
     )
     return candidates
@@ -295,3 +303,25 @@ class TestResultsTable:
         candidate.trained = TrainedNetwork({})
         candidate.scores = [-3.0, -2.0]
         assert results_table([candidate], decisions)["score"].tolist() == [-2.0]
+
+
+@pytest.mark.parametrize(("epoch_seconds", "n_trained"), [(1.0, 4), (10.0, 0)])
+def test_nothing_is_trained_where_time_is_short(problem, epoch_seconds, n_trained):
+    # a quarter of 60 seconds, for half of 4 + 2 trainings of 2 epochs
+    candidates = make_candidates(problem, 8)
+    progress = Progress(time.monotonic() + 60)
+    run(problem, candidates, progress=progress, epoch_seconds=epoch_seconds)
+    assert sum(bool(c.scores) for c in candidates) == n_trained
+
+
+def test_trainings_have_an_equal_part_of_a_quarter_of_the_time(problem, monkeypatch):
+    budgets, now = [], time.monotonic()
+
+    def note(*args, budget, **kwargs):
+        budgets.append(budget)
+        return TrainedNetwork({})
+
+    monkeypatch.setattr("sknas.search._halving.train_network", note)
+    run(problem, make_candidates(problem, 8), progress=Progress(now + 2400))
+    assert [b.seconds for b in budgets] == pytest.approx([100] * 6, rel=0.01)
+    assert [b.deadline - now for b in budgets] == pytest.approx([600] * 6, rel=0.01)

@@ -1,5 +1,7 @@
 """The two alternating phases of ENAS under skorch."""
 
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -373,3 +375,10 @@ def test_steps_of_an_epoch_go_through_the_space_in_no_order(make_net, problem):
     ]
     epochs = [seen[i : i + 4] for i in range(0, len(seen), 4)]
     assert sum(epoch == sorted(epoch) for epoch in epochs) < 5
+
+
+def test_scores_are_left_at_those_that_there_was_time_for(make_net, problem):
+    net = make_net(max_epochs=1).fit(problem.train)
+    architectures = net.decisions.sample(3 * N_GROUPS, np.random.RandomState(0))
+    assert len(net.score(architectures, time.monotonic() - 1.0)) == N_GROUPS
+    assert len(net.score(architectures, time.monotonic() + 1e6)) == 3 * N_GROUPS

@@ -245,3 +245,21 @@ class TestTrainingOnly:
         spec = make_spec((1, 2, 2))
         network = space.network(space.default_architecture(), spec).train()
         assert network(make_images((1, 2, 2), 1)).isfinite().all()
+
+
+@pytest.mark.parametrize("weight", [0.25, 0.5])
+def test_the_gradient_of_an_auxiliary_output_is_weighted(weight):
+    images, spec = make_images(SHAPES["grey"], 6), make_spec(SHAPES["grey"])
+    space = ConvMicroSpace(n_cells=2, n_filters=4, dropout=0.0, auxiliary_weight=weight)
+    with private_random_state(0):
+        network = space.network(space.default_architecture(), spec).train()
+    seen = []
+    network.auxiliary.register_forward_hook(lambda *args: seen.append(args[-1]))
+    parameter = network.stem[0].weight
+    outputs = network(images)
+    outputs[1].square().mean().div(2).backward()  # half: the loss is a mean over both
+    given, parameter.grad = parameter.grad, None
+    network(images)
+    seen[-1].square().mean().backward()
+    assert parameter.grad.abs().max() > 1e-4
+    assert given.allclose(weight * parameter.grad, atol=1e-6)

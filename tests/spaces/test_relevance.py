@@ -140,6 +140,42 @@ def test_many_columns_of_noise_do_not_share_by_chance():
     assert found[:5].min() > 0.8 and (found[5:] > 0.05).mean() < 0.01
 
 
+def test_outputs_that_change_against_each_other_count():
+    spec = DataSpec(2, 3, (), QUANTILES)
+    network = linear_network(spec, [4.0, -2.0, 0.4])
+    with torch.no_grad():
+        network.head.weight[:, 1] = -1.0
+    found = relevance(LINEAR, network, make_inputs(spec, 5000), join=mean)
+    np.testing.assert_allclose(found, [1.0, 0.5, 0.1], rtol=0.05)
+
+
+def test_rows_without_weight_make_no_columns_alike():
+    spec = DataSpec(1, 3, (), QUANTILES)
+    network = linear_network(spec, [1.0, 0.0, 0.0])
+    inputs, weight = make_inputs(spec, N_ROWS), torch.ones(N_ROWS)
+    inputs["numeric"][N_ROWS // 2 :, 1] = inputs["numeric"][N_ROWS // 2 :, 0]
+    weight[N_ROWS // 2 :] = 0.0
+    found = relevance(LINEAR, network, inputs, weight, mean)
+    np.testing.assert_allclose(found, [1.0, 0.05, 0.05])
+
+
+def test_columns_far_from_zero_are_not_alike():
+    spec = DataSpec(1, 3, (), QUANTILES)
+    inputs = make_inputs(spec, N_ROWS)
+    inputs["numeric"] += 10.0
+    found = relevance(LINEAR, linear_network(spec, [1.0, 0.0, 0.0]), inputs, join=mean)
+    np.testing.assert_allclose(found, [1.0, 0.05, 0.05])
+
+
+def test_several_columns_have_others_share():
+    spec = DataSpec(1, 4)
+    inputs = make_inputs(spec, N_ROWS)
+    inputs["numeric"][:, 2:] = -inputs["numeric"][:, :2]
+    network = linear_network(spec, [1.0, 1.0, 0.0, 0.0])
+    found = relevance(LINEAR, network, inputs, join=mean)
+    np.testing.assert_allclose(found, 1.0, rtol=0.1)
+
+
 class Wrapped(torch.nn.Module):
     """A network of somebody's own, around one of ours."""
 

@@ -131,3 +131,39 @@ def test_a_return_to_the_epochs_begin_forgets_the_momentum():
     # the last step is all that is left of the epoch, and as long as the first of all
     for ratio in steps.ratios:
         np.testing.assert_allclose(ratio, 1.0, rtol=0.01)
+
+
+@pytest.mark.parametrize("gradient", [False, True])
+def test_a_single_one_is_undone_alone(gradient):
+    trained = train(passes=(1,), gradient=gradient)
+    assert trained.n_rolled_back == trained.history[0]["rolled_back"] == 1
+
+
+def test_a_network_that_may_not_explode_undoes_it_too():
+    class Plain(Faulty):
+        may_explode = False
+
+    trained = train_network(
+        lambda: Plain(passes=(1,)),
+        make_table(64, 0),
+        make_table(32, 1),
+        make_recipe(max_epochs=2),
+        seed=0,
+    )
+    assert trained.n_rolled_back == 1
+    assert all(np.isfinite(value).all() for value in trained.weights.values())
+    assert np.isfinite(trained.score)
+
+
+def test_two_that_are_not_in_a_row_leave_the_steps_between():
+    class Moves(Callback):
+        moved = []
+
+        def on_epoch_begin(self, net, **kwargs):
+            self.before = net.module_.heads.detach().clone()
+
+        def on_epoch_end(self, net, **kwargs):
+            self.moved.append(not net.module_.heads.equal(self.before))
+
+    train(passes=(0, 3), callbacks=[Moves()])
+    assert Moves.moved == [True, True]

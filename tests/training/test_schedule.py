@@ -229,3 +229,30 @@ class TestShapes:
     def test_they_are_the_course_of_a_training(self):
         schedule = Schedule(100, shape=schedule_shape("cosine", 5))
         assert schedule.factor(50, 0.0) == pytest.approx(0.5)
+
+
+class Clock:
+    now = 7.0
+
+    def monotonic(self):
+        return self.now
+
+
+def test_a_training_that_begins_late_is_over_by_the_deadline(monkeypatch):
+    monkeypatch.setattr("sknas.training._schedule.time", Clock())
+    seconds = [TimeBudget(4.0, deadline=d).begin().seconds for d in (20.0, 9.0, 5.0)]
+    assert seconds == [4.0, 2.0, 0.0]
+
+
+def test_time_to_judge_the_epoch_is_kept(monkeypatch):
+    clock, net = Clock(), Net()
+    monkeypatch.setattr("sknas.training._schedule.time", clock)
+    schedule = Schedule(1000, budget=TimeBudget(20.0), judging_steps=5)
+    net.time_is_up_, n_steps = False, 0
+    schedule.on_train_begin(net)
+    while not net.time_is_up_:
+        schedule.on_batch_begin(net, training=True)
+        clock.now += 1.0
+        schedule.on_batch_end(net, training=True)
+        n_steps += 1
+    assert n_steps == 15

@@ -5,7 +5,6 @@ import time
 import numpy as np
 import pytest
 import torch
-from joblib import parallel_config
 from skorch.callbacks import Callback
 from small_training import SmallNet, make_recipe, make_table
 
@@ -35,6 +34,16 @@ def run():
         )
 
     return run
+
+
+@pytest.fixture
+def at_once(monkeypatch):
+    """Two at a time; what other processes would do is done here, in turn."""
+    monkeypatch.setattr("sknas.training._ensemble.n_workers", lambda *args: 2)
+    monkeypatch.setattr(
+        "sknas.training._tasks._at_once",
+        lambda tasks, n_jobs: (task() for task in tasks),
+    )
 
 
 class SlowNet(SmallNet):
@@ -88,9 +97,8 @@ def test_the_same_seed_gives_the_same_networks(run):
     assert not np.allclose(one[0].weights["heads"], other[0].weights["heads"])
 
 
-def test_at_the_same_time_they_become_what_they_become_one_by_one(run):
-    with parallel_config("threading"):
-        parallel = run(n_jobs=2)
+def test_at_the_same_time_they_become_what_they_become_one_by_one(run, at_once):
+    parallel = run(n_jobs=2)
     for a, b in zip(run(), parallel, strict=True):
         assert all((a.weights[n] == b.weights[n]).all() for n in a.weights)
 
@@ -110,12 +118,10 @@ class Hints:
         return "hint"
 
 
-@pytest.mark.parametrize("n_jobs", [None, 2])
 @pytest.mark.parametrize(("n", "n_first"), [(1, 1), (2, 2), (3, 2), (4, 2), (5, 3)])
-def test_the_first_half_of_the_networks_hints_at_the_second(run, n, n_first, n_jobs):
+def test_the_first_half_of_the_networks_hints_at_the_second(run, n, n_first):
     hints = Hints()
-    with parallel_config("threading"):
-        members = run(n=n, builds=[hints.build] * n, hint=hints.hint, n_jobs=n_jobs)
+    members = run(n=n, builds=[hints.build] * n, hint=hints.hint)
     assert len(members) == n
     if n > n_first:
         [given] = hints.given
@@ -293,3 +299,69 @@ class TestWeights:
     def test_no_network_is_taken_to_be_perfect(self):
         weights = self.weights(0.0, 0.1, 0.1)
         assert 1e-5 < weights[1] < 0.5 < weights[0] < 1
+
+
+@pytest.fixture
+def budgets(monkeypatch):
+    found = []
+
+    def note(*args, budget, **kwargs):
+        found.append(budget)
+        return TrainedNetwork(network_weights(SmallNet()))
+
+    monkeypatch.setattr("sknas.training._ensemble.train_network", note)
+    return found
+
+
+def test_each_network_has_an_equal_part_of_the_time_left(run, budgets):
+    progress = Progress(time.monotonic() + 3000)
+    run(progress=progress, recipes=[make_recipe(max_epochs=100)])
+    assert [b.seconds for b in budgets] == pytest.approx([1000, 1500, 3000], rel=0.01)
+    assert [b.limit for b in budgets] == pytest.approx([3000] * 3, rel=0.01)
+    assert [b.least_steps for b in budgets] == [30 * 4] * 3
+
+
+def test_networks_at_the_same_time_share_it_by_rounds(run, budgets, at_once):
+    now = time.monotonic()
+    run(n=5, hint=lambda weights: None, progress=Progress(now + 3000), n_jobs=2)
+    assert [b.seconds for b in budgets] == pytest.approx(
+        [1000] * 3 + [3000] * 2, rel=0.01
+    )
+    ends = [b.deadline - now for b in budgets]
+    assert ends == pytest.approx([1000, 1000, 2000, 3000, 3000], rel=0.01)
+
+
+def test_at_the_same_time_too_the_first_half_hints(run, at_once):
+    hints = Hints()
+    members = run(n=4, builds=[hints.build] * 4, hint=hints.hint, n_jobs=2)
+    assert len(members) == 4 and [len(given) for given in hints.given] == [2]
+    assert hints.of_builds == [None] * 4 + ["hint"] * 4
+
+
+def test_at_the_same_time_too_there_are_no_hints_where_it_was_stopped(run, at_once):
+    class Stop:
+        def begin(self, name, n_steps): ...
+
+        def step(self, fitted):
+            return True
+
+        def end(self, fitted): ...
+
+    hints = Hints()
+    members = run(
+        n=4,
+        builds=[hints.build] * 4,
+        hint=hints.hint,
+        n_jobs=2,
+        progress=Progress(None, [Stop()]),
+    )
+    assert len(members) == 1 and not hints.given
+
+
+def test_no_network_is_begun_after_ctrl_c_among_the_hints(run):
+    progress = Progress()
+
+    def hint(weights):
+        progress.stopped = True
+
+    assert len(run(n=4, hint=hint, progress=progress)) == 2
