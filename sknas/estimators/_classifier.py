@@ -83,15 +83,16 @@ class NASClassifier(ClassifierMixin, BaseNAS):
         images it is 20, fewer of many, down to 10; of short rows it is 60 for texts and
         100 for series, fewer of long or many ones and of series with Muon, down to 8.
         With `early_stopping`, networks of images that are slow to learn get up to four
-        times as many, if these are no more than 2,000 steps.
+        times as many, but no more than make 2,000 steps.
 
     batch_size : int or "auto", default="auto"
         Rows in a step. "auto" is 32 under 800 rows, 64 under 2,000, 128 under 20,000,
         256 under 100,000 and 512 above; for images it is 32, 64, 64, 128 and 256, and
         for series and texts 16, 32, 64, 128 and 256; of tables with 800 rows or more
         (320 for classes), twice as many for Muon. The numbers of rows are those of
-        distinct rows that are not held back; of fewer than 128, a batch has a quarter,
-        and at least 8. The shared parameters take up to twice as many again.
+        distinct rows that are not held back; of fewer than 128 (64 of series and
+        texts), a batch has a quarter, and at least 8. The shared parameters take up to
+        twice that.
 
     lr : float, default=0.003
         Learning rate at the start; it warms up for 20 steps and then falls as
@@ -190,14 +191,15 @@ class NASClassifier(ClassifierMixin, BaseNAS):
 
     n_jobs : int or None, default=None
         How many networks to train at the same time, in processes, as in joblib: one
-        where less than ten seconds of `time_limit` are left. Of three networks of
-        tables or more, half, rounded up, are trained before the others are begun. The
-        first fit with it waits several seconds for the processes to start, later ones
-        do not.
+        where less than ten seconds of `time_limit` are left (of the candidates, forty),
+        and within joblib's threads. Of three networks of tables or more, half, rounded
+        up, are trained before the others are begun. The first fit with it waits several
+        seconds for the processes to start, later ones do not.
 
     random_state : int, RandomState instance or None, default=None
         Decides all randomness. With an integer, `fit` gives the same model, bit for
-        bit, on the same CPU or GPU.
+        bit, on the same CPU, unless `time_limit` cuts it short; on a GPU nearly the
+        same.
 
     warm_start : bool, default=False
         Whether another `fit` goes on from the last one: the same architectures train on

@@ -57,7 +57,7 @@ class NASLanguageModel(SearchingEstimator):
     ----------
     search_space : {"auto", "recurrent"} or SearchSpace, default="auto"
         What can be built. "auto" is :class:`sknas.RecurrentSpace` with 8 nodes, 128
-        units and a dropout of 0.4.
+        units and a dropout of 0.4; "recurrent" has its own of 0.2.
 
     strategy : {"enas", "random"} or SearchStrategy, default="enas"
         How it is searched, see :class:`sknas.ENAS` and :class:`sknas.RandomSearch`.
@@ -104,8 +104,9 @@ class NASLanguageModel(SearchingEstimator):
 
     optimizer : {"auto", "muon", "adamw", "adam", "sgd"}, default="auto"
         The optimizer. "muon" is Muon (Jordan et al., 2024) for the matrices of linear
-        layers and of convolutions, with AdamW for all other parameters; "sgd" has
-        Nesterov momentum 0.9. "auto" is "adamw".
+        layers and of convolutions, with AdamW for all other parameters; the recurrent
+        space's language models have none of these matrices. "sgd" has Nesterov momentum
+        0.9. "auto" is "adamw".
 
     lr_schedule : {"sqrt", "cosine", "cosine_restarts", "constant"}, default="sqrt"
         How the learning rate falls; see :class:`sknas.NASClassifier`.
@@ -146,8 +147,9 @@ class NASLanguageModel(SearchingEstimator):
 
     n_jobs : int or None, default=None
         How many networks to train at the same time, in processes, as in joblib: one
-        where less than ten seconds of `time_limit` are left. The first fit with it
-        waits several seconds for the processes to start, later ones do not.
+        where less than ten seconds of `time_limit` are left (of the candidates, forty),
+        and within joblib's threads. The first fit with it waits several seconds for the
+        processes to start, later ones do not.
 
     random_state : int, RandomState instance or None, default=None
         Decides all randomness.

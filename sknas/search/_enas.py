@@ -45,7 +45,7 @@ class ENAS(SearchStrategy):
 
     controller_lr : float, default=0.01
         Learning rate of the controller's Adam. The paper has 0.00035 and takes
-        2000 steps an epoch; a search on a table takes some thirty in all.
+        2000 steps an epoch; a search on a table takes some twenty in all.
 
     temperature : float, default=5.0
         Temperature of the controller's logits, as in the paper.
@@ -59,7 +59,8 @@ class ENAS(SearchStrategy):
         advantages of unit spread where `normalize_advantage` is true.
 
     skip_weight : float, default=0.8
-        Weight of a penalty where a space has yes or no to skip connections: by the
+        Weight of a penalty where a space has decisions of the kind "skip", as
+        "conv-macro" has and "tabular" has not: by the
         Kullback-Leibler divergence, how far the policy is from the rate that the
         space begins with, 0.4 in "conv-macro". The weight and the rate are the
         paper's; there the penalty is the mean over layers, here the sum, which goes
