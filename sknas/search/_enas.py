@@ -60,10 +60,9 @@ class ENAS(SearchStrategy):
 
     skip_weight : float, default=0.8
         Weight of a penalty where a space has decisions of the kind "skip", as
-        "conv-macro" has and "tabular" has not: by the
-        Kullback-Leibler divergence, how far the policy is from the rate that the
-        space begins with, 0.4 in "conv-macro". The weight and the rate are the
-        paper's; there the penalty is the mean over layers, here the sum, which goes
+        "conv-macro" has and "tabular" has not: by the Kullback-Leibler divergence, how
+        far the policy is from the rate that the space begins with, 0.4 in "conv-macro".
+        The weight and the rate are the paper's; there the penalty is the mean over layers, here the sum, which goes
         with advantages of unit spread. Without it most connections are made: short
         ways are the first to learn, and the shared parameters learn for a short time.
 

@@ -36,9 +36,9 @@ class ConvMacroSpace(ConvSpace):
         Number of layers. The paper searches 12 and trains 24.
 
     n_filters : int or "auto", default="auto"
-        Channels of the first layers; each reduction doubles them. "auto" is 24 where
-        the stem leaves no more than 100 places, else 16. The paper searches with 36
-        and trains with 96.
+        Channels of the first layers, an even number; each reduction doubles them.
+        "auto" is 24 where the stem leaves no more than 100 places, else 16. The paper
+        searches with 36 and trains with 96.
 
     operations : tuple of str, default=all six
         Which operations a layer may have: of "conv3x3", "separable_conv3x3",

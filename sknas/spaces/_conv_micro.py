@@ -39,9 +39,9 @@ class ConvMicroSpace(ConvSpace):
         and trains 15.
 
     n_filters : int or "auto", default="auto"
-        Channels of a node of the first cells; each reduction doubles them. "auto" is 16
-        where the stem leaves no more than 100 places, else 12. The paper searches with
-        20 and trains with 36.
+        Channels of a node of the first cells, an even number; each reduction doubles
+        them. "auto" is 16 where the stem leaves no more than 100 places, else 12. The
+        paper searches with 20 and trains with 36.
 
     n_nodes : int, default=3
         Nodes of a cell that are decided on. The paper has 5.
