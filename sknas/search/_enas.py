@@ -62,9 +62,10 @@ class ENAS(SearchStrategy):
         Weight of a penalty where a space has decisions of the kind "skip", as
         "conv-macro" has and "tabular" has not: by the Kullback-Leibler divergence, how
         far the policy is from the rate that the space begins with, 0.4 in "conv-macro".
-        The weight and the rate are the paper's; there the penalty is the mean over layers, here the sum, which goes
-        with advantages of unit spread. Without it most connections are made: short
-        ways are the first to learn, and the shared parameters learn for a short time.
+        The weight and the rate are the paper's; there the penalty is the mean over
+        layers, here the sum, which goes with advantages of unit spread. Without it most
+        connections are made: short ways are the first to learn, and the shared
+        parameters learn for a short time.
 
     baseline_decay : float, default=0.9
         Decay of the moving average of rewards.
