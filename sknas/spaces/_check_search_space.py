@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -94,8 +95,8 @@ def check_search_space(
     decisions = checked_decisions(space)
     with _noting("this was a table: give `spec` for other data." if is_example else ""):
         space.check_data(spec)
-    for copied in (clone(space), _unpickled(space)):
-        if list(copied.decisions()) != list(decisions):
+    for other in (clone(space), _unpickled(space)):
+        if list(other.decisions()) != list(decisions):
             raise ValueError(f"a clone or a pickle of {name} has other decisions.")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(random_state)
@@ -152,7 +153,7 @@ def _example_rows(spec: DataSpec, rng: np.random.RandomState) -> dict[str, Tenso
         rows = {"numeric": numeric, "categorical": codes.astype(np.int64)}
     elif spec.kind == "text":
         tokens = rng.randint(1, spec.n_tokens, size=(N_ROWS, spec.n_steps))
-        tokens[0, -(spec.n_steps // 2) :] = 0  # a shorter one
+        tokens[0, (spec.n_steps + 1) // 2 :] = 0  # a shorter one
         rows = {"tokens": tokens}
     else:
         shape = -1, *[1] * len(spec.sizes)
@@ -203,11 +204,15 @@ def _check_one_row(network: nn.Module, rows: dict[str, Tensor], **options) -> No
     }
     if options:  # each has a row of its own
         one = {key: tensor.unsqueeze(1) for key, tensor in one.items()}
-    with _noting(
-        "in training, a batch, or an architecture's part of it, may have a single row, "
-        "on which torch's BatchNorm fails: LayerNorm does not."
+    network = copy.deepcopy(network).train()  # whose statistics may change
+    with (
+        torch.enable_grad(),
+        _noting(
+            "in training, a batch, or an architecture's part of it, may have a single "
+            "row, on which torch's BatchNorm fails: LayerNorm does not."
+        ),
     ):
-        network.train()(**one, **options)
+        network(**one, **options).sum().backward()
 
 
 def _check_words(

@@ -329,6 +329,37 @@ def test_numbers_without_edges_are_told_of():
     check_search_space(TabularSpace(("none",)), DataSpec(2, n_numeric=3))
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_small_data_are_no_fault_of_a_space(seed):
+    for space, spec in (
+        (SequenceSpace(), DataSpec(3, n_tokens=30, n_steps=2)),
+        (ConvMacroSpace(4, n_filters=8), make_spec((1, 4, 4))),
+    ):
+        check_search_space(space, spec, n_architectures=3, random_state=seed)
+
+
+class InPlace(Plain):
+    """A network that gives answers but no gradients."""
+
+    def network(self, architecture, spec):
+        def change(module, args, logits):
+            changed = logits.exp()
+            changed += 0.0
+            return changed.log()
+
+        network = super().network(architecture, spec)
+        network.register_forward_hook(change)
+        return network
+
+    def source(self, architecture, spec, name):
+        raise NotImplementedError
+
+
+def test_networks_must_have_gradients():
+    with pytest.raises(RuntimeError, match="inplace operation"):
+        check_search_space(InPlace())
+
+
 def test_images_need_no_mean():
     spec = DataSpec(3, image_shape=(2, 4, 4))
     assert spec.image_mean.tolist() == [0, 0] and spec.image_scale.tolist() == [1, 1]
