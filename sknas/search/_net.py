@@ -38,8 +38,8 @@ class SearchNet(InMemoryNet):
     `train_step` trains the shared network: the batch's rows are cut among
     architectures that the strategy proposes. `controller_step`, at the end of each
     epoch, lets the strategy learn from rewards on held-back rows. A first share of
-    the epochs draws each option equally often instead and teaches the strategy
-    nothing, so that rewards mean something when it begins to learn.
+    the epochs, or of a short time, draws each option equally often instead and teaches
+    the strategy nothing, so that rewards mean something when it begins to learn.
 
     Parameters
     ----------
@@ -139,7 +139,8 @@ class SearchNet(InMemoryNet):
         super().on_epoch_begin(net, dataset_train=dataset_train, **kwargs)
         n_steps = len(self.get_iterator(dataset_train, training=True))
         n_groups = self._n_groups()
-        if self._is_warm_up():
+        self._warms_up = self._is_warm_up()
+        if self._warms_up:
             proposals = self.decisions.balanced_sample(
                 n_groups * n_steps, self.random_state
             )
@@ -155,7 +156,7 @@ class SearchNet(InMemoryNet):
     def on_epoch_end(self, net, **kwargs) -> None:
         """Let the strategy learn, before any callback looks."""
         super().on_epoch_end(net, **kwargs)
-        if self.strategy.updates_per_epoch and not self._is_warm_up():
+        if self.strategy.updates_per_epoch and not self._warms_up:
             iterator = BatchIterator(
                 self.dataset_valid,
                 batch_size=self.reward_rows,

@@ -102,12 +102,9 @@ class InMemoryNet(NeuralNet):
     def on_epoch_end(self, net, **kwargs) -> None:
         """Write down what the module tells of the epoch, before any callback looks."""
         super().on_epoch_end(net, **kwargs)
-        batches = self.history[-1]["batches"]
-        losses = [row.get("valid_loss", 0.0) for row in batches]
+        losses = [row.get("valid_loss", 0.0) for row in self.history[-1]["batches"]]
         if self._may_explode() and not all(map(math.isfinite, losses)):
             self._return_to_epoch_begin()
-            n_steps = sum("train_loss" in row for row in batches)
-            self.n_rolled_back_ = self._rolled_back_before + n_steps
         if hasattr(self.module_, "pop_figures"):
             for name, value in self.module_.pop_figures().items():
                 self.history.record(name, value)
@@ -193,10 +190,10 @@ class InMemoryNet(NeuralNet):
 
     def _roll_back(self) -> None:
         """Undo a step; if another is to be undone at once, all steps of the epoch."""
-        self.n_rolled_back_ += 1
         if self._is_astray and self._may_explode():
             self._return_to_epoch_begin()
             return
+        self.n_rolled_back_ += 1
         self._is_astray = True
         with torch.no_grad():
             for name, buffer in self.module_.named_buffers():
@@ -206,6 +203,8 @@ class InMemoryNet(NeuralNet):
         self.module_.load_state_dict(self._before, strict=False)
         self.optimizer_.state.clear()
         self._is_astray = False
+        steps = [r for r in self.history[-1]["batches"] if "valid_loss" not in r]
+        self.n_rolled_back_ = self._rolled_back_before + len(steps)
 
     def training_forward(
         self, inputs: dict[str, Tensor], target: tuple[Tensor, Tensor]
