@@ -122,18 +122,27 @@ def to_onnx(estimator, X=None, **parameters):
             raise ValueError("to_onnx needs X, or initial_types, to know the inputs.")
         _check_rows(estimator, X)
         parameters["initial_types"] = _initial_types(X, estimator)
-    last = estimator
-    while hasattr(last, "steps"):
-        last = last.steps[-1][1]
-    if isinstance(last, NASClassifier):
-        options = dict(parameters.get("options") or {})
-        if any(isinstance(key, str) for key in options):  # of all models, by step
-            options = {"zipmap": False} | options
-        else:
-            own = options.get(type(last), {}) | options.get(id(last), {})
-            options[id(last)] = {"zipmap": False} | own
-        parameters["options"] = options
+    parameters["options"] = _without_zipmap(estimator, parameters.get("options"))
     return skl2onnx.to_onnx(estimator, **parameters)
+
+
+def _without_zipmap(estimator, options: dict | None) -> dict:
+    """Add to options that probabilities are an array, unless they say otherwise."""
+    options = dict(options or {})
+    last, names, own = estimator, [], {}
+    while hasattr(last, "steps"):
+        own |= options.get(id(last), {})
+        name, last = last.steps[-1]
+        names.append(name)
+    if not isinstance(last, NASClassifier):
+        return options
+    by_name = [key for key in options if isinstance(key, str)]
+    if not by_name:
+        own |= options.get(type(last), {}) | options.get(id(last), {})
+        options[id(last)] = {"zipmap": False} | own
+    elif not any(key.split("__")[-1] == "zipmap" for key in by_name):
+        options["__".join([*names, "zipmap"])] = False
+    return options
 
 
 def _check_rows(estimator, X) -> None:

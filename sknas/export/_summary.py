@@ -11,7 +11,7 @@ from importlib.metadata import version
 from inspect import signature
 
 import numpy as np
-from sklearn.base import BaseEstimator, is_classifier
+from sklearn.base import BaseEstimator, clone, is_classifier
 from sklearn.metrics import log_loss
 
 from sknas.architecture import Architecture
@@ -253,6 +253,9 @@ def version_facts() -> dict[str, str]:
 
 def reproduction(estimator) -> str:
     """Give code that trains the found networks again; see :func:`data_facts`."""
+    fitted = estimator
+    if fitted.warm_start:  # the networks may be of another space than is set by now
+        estimator = clone(fitted).set_params(search_space=fitted.space_)
     parameters = estimator.get_params(deep=False)
     kept = {
         name: parameters[name]
@@ -273,11 +276,11 @@ def reproduction(estimator) -> str:
     lines = [
         *[f"from {module} import {', '.join(own)}" for module, own in imports.items()],
         "",
-        f"# as it was searched: {estimator!r}".replace("\n", "\n# "),
+        f"# as it was searched: {fitted!r}".replace("\n", "\n# "),
         "found = [",
         *[
             f"    Architecture.from_json({a.to_json()!r}),"
-            for a in estimator.architectures_
+            for a in fitted.architectures_
         ],
         "]",
         "# the same networks, without a search",

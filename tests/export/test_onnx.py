@@ -176,6 +176,22 @@ class TestGreatLabels:
         places, _ = run(to_onnx(clf, self.X, options=options), self.X)
         np.testing.assert_array_equal(clf.classes_[places], clf.predict(self.X))
 
+    def test_probabilities_are_dictionaries_if_wished(self, quicker):
+        clf = self.fit(quicker, [0, 1])
+        inner = Pipeline([("clf", clf)])
+        outer = Pipeline([("inner", inner)])
+        for options in (
+            {id(inner): {"zipmap": True}},
+            {id(clf): {"zipmap": True}},
+            {"inner__clf__zipmap": True},
+        ):
+            onnx_model = to_onnx(outer, self.X, options=options)
+            kinds = [o.type.WhichOneof("value") for o in onnx_model.graph.output]
+            assert kinds == ["tensor_type", "sequence_type"]
+        onnx_model = to_onnx(outer, self.X, options={"inner__clf__nocl": True})
+        kinds = [o.type.WhichOneof("value") for o in onnx_model.graph.output]
+        assert kinds == ["tensor_type", "tensor_type"]
+
     @pytest.mark.parametrize("by", ["id", "type", "step", None])
     def test_probabilities_stay_an_array_whatever_else_is_wished(self, quicker, by):
         clf = self.fit(quicker, [0, 1])
