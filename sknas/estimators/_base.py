@@ -175,7 +175,9 @@ class BaseNAS(SearchingEstimator):
     def _fit_anew(self, X, y, sample_weight):
         started = time.monotonic()
         check_parameters(self)
-        kind = self._encoder.kind if self._goes_on else data_kind(X, self)
+        kind = data_kind(X, self)
+        if self._goes_on:
+            kind = self._encoder.kind
         plan = self._plan(kind)
         rows, target, weight, attributes = self._read_data(X, y, sample_weight)
         n_samples = len(weight)

@@ -237,6 +237,8 @@ def test_warm_start_on_texts_that_look_like_a_table(quick):
     model.set_params(warm_start=True, n_tokens=9).fit(tokens, y)
     model.set_params(n_tokens=None).fit(tokens, y)
     assert model.predict(tokens).shape == (60,)
+    with pytest.raises(ValueError, match="X is text.*TokenEncoder"):
+        model.fit(["a good film"] * 60, y)
 
 
 def test_warm_start_with_more_members(quick):
