@@ -40,6 +40,7 @@ html_sidebars = {
         "getting_started",
         "how_it_works",
         "comparison",
+        "measurements",
         "extending",
         "changelog",
     )
