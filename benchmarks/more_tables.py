@@ -10,9 +10,10 @@
 Of KEEL's balanced sets all that are not among scikit-learn's and the developers' own
 (by other names, some are); of R's packages those of 150 rows and more that have
 something to predict. Of what sknas does by default, the cooldown, and how often an
-epoch goes through equal rows, were decided on with these; all else was not. A larger
-table is cut down to `MAX_ROWS`. Those of `--larger` have 10,000 rows and more; how
-many epochs and bins there are of so many was decided on with some of these.
+epoch goes through equal rows, were decided on with these; later changes were checked
+on some of them too. A larger table is cut down to `MAX_ROWS`. Those of `--larger` have
+10,000 rows and more; how many epochs and bins there are of so many was decided on with
+some of these.
 """
 
 from __future__ import annotations
