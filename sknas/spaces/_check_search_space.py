@@ -109,8 +109,8 @@ def check_search_space(
             for parameter in supernet.parameters():
                 parameter += SPREAD * torch.randn_like(parameter)
             with _noting(f"the supernet of {name} was asked for {list(rows)}. {FORMS}"):
-                _check_one_row(supernet, rows, architectures=architectures)
                 _check_supernet(name, supernet.eval(), architectures, rows, spec)
+                _check_one_row(supernet, rows, architectures=architectures)
             for architecture in architectures:
                 with _noting(f"{name} was asked for {architecture!r}. {FORMS}"):
                     network = _check_stand_alone(
@@ -243,6 +243,8 @@ def _check_source(
         definitions = space.source(architecture, spec, "Written")
     except NotImplementedError:
         return
+    if isinstance(definitions, str):
+        raise TypeError(f"{name}.source must give a list of definitions, got a str.")
     code = "\n\n".join(definitions)
     names: dict[str, object] = {"torch": torch, "nn": nn, "F": F}
     with _noting(f"{name}.source gave this code:\n{code}"):

@@ -219,6 +219,11 @@ class NoWords(Plain):
         return 3
 
 
+class NoList(Plain):
+    def source(self, architecture, spec, name):
+        return f"class {name}(nn.Module): ..."
+
+
 class NoGraph(Plain):
     def graph(self, architecture, spec=None):
         return {"a": 1}
@@ -229,6 +234,7 @@ class NoGraph(Plain):
     [
         (NoSupernet(), "supernet must give a torch.nn.Module, got None"),
         (NoWords(), "describe must give a string"),
+        (NoList(), "source must give a list of definitions, got a str"),
         (NoGraph(), "graph must give a Graph with nodes"),
         (Plain, "must be an instance of SearchSpace"),
     ],
