@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from sknas.training import CrossEntropy, Recipe, TensorTable
+from sknas.training import CrossEntropy, Recipe, TensorTable, load_weights
 
 
 class SmallNet(nn.Module):
@@ -57,3 +57,12 @@ def make_recipe(**kwargs):
 def same(one, other):
     """Whether two sets of weights are equal."""
     return one.keys() == other.keys() and all((one[n] == other[n]).all() for n in one)
+
+
+def loss_of(build, weights, table, criterion):
+    """Give a network's loss on a table, by weights that it came to."""
+    network = build().eval()
+    load_weights(network, weights)
+    inputs, (target, weight) = table[:]
+    with torch.no_grad():
+        return criterion.eval()(network(**inputs), target, weight).item()
