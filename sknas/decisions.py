@@ -94,18 +94,19 @@ class Decision:
                 f"decision {self.name!r} of kind 'skip' needs a source and the options "
                 f"(False, True), got {self.source!r} and {self.options!r}."
             )
-        if self.prior is not None:
-            prior = tuple(map(plain_option, self.prior))
-            object.__setattr__(self, "prior", prior)
-        if self.prior is not None and (
-            len(self.prior) != len(self.options)
-            or not all(0 < p < math.inf for p in self.prior)
-        ):
+        self._check_prior()
+        self._check_condition()
+
+    def _check_prior(self) -> None:
+        if self.prior is None:
+            return
+        prior = tuple(map(plain_option, self.prior))
+        if len(prior) != len(self.options) or not all(0 < p < math.inf for p in prior):
             raise ValueError(
                 f"decision {self.name!r}: prior must be None or a number above 0 for "
                 f"each of the {len(self.options)} options, got {self.prior!r}."
             )
-        self._check_condition()
+        object.__setattr__(self, "prior", prior)
 
     def _check_condition(self) -> None:
         if self.active_if is None:

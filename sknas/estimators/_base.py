@@ -176,7 +176,7 @@ class BaseNAS(SearchingEstimator):
         started = time.monotonic()
         check_parameters(self)
         kind = data_kind(X, self)
-        if self._goes_on:
+        if self._goes_on:  # X is read as that of the fit before
             kind = self._encoder.kind
         plan = self._plan(kind)
         rows, target, weight, attributes = self._read_data(X, y, sample_weight)

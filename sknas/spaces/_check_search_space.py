@@ -182,10 +182,9 @@ def _check_inputs(
     if spec.kind in ("image", "series"):
         forms["bytes"] = rows["image"].clamp(0, 255).to(torch.uint8)
     if spec.kind == "series":
-        missing = forms["NaN, for what is missing or beyond its end,"] = rows[
-            "image"
-        ].clone()
+        missing = rows["image"].clone()
         missing[0, 0, 0] = missing[1, :, -1] = torch.nan
+        forms["NaN, for what is missing or beyond its end,"] = missing
     for form, image in forms.items():
         with _noting(f"{name} was given {form}"):
             logits = network(image=image)
