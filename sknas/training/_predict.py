@@ -33,23 +33,28 @@ def prediction_rows(inputs: dict[str, Tensor], device: str) -> int:
 
 @torch.no_grad()
 def predict_logits(
-    network: Callable[..., Tensor], inputs: dict[str, Tensor], device: str
+    network: Callable[..., Tensor],
+    inputs: dict[str, Tensor],
+    device: str,
+    size: int | None = None,
 ) -> Tensor:
     """Pass rows through a network in chunks; give its logits on the CPU.
+
+    Of `size` rows, a multiple of 32, or by default of as many as networks like.
 
     The last chunk is filled up with zeros, since the last bits of a row's logits may
     depend on how many rows there are with it.
     """
     with single_precision(device):
-        parts = list(_logits_by_chunk(network, inputs, device))
+        size = size or prediction_rows(inputs, device)
+        parts = list(_logits_by_chunk(network, inputs, device, size))
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-2)
 
 
 def _logits_by_chunk(
-    network: Callable[..., Tensor], inputs: dict[str, Tensor], device: str
+    network: Callable[..., Tensor], inputs: dict[str, Tensor], device: str, size: int
 ) -> Iterator[Tensor]:
     n_rows = len(next(iter(inputs.values())))
-    size = prediction_rows(inputs, device)
     for start in range(0, max(n_rows, 1), size):
         chunk = {
             name: tensor[start : start + size].to(device)

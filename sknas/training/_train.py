@@ -18,7 +18,7 @@ from sknas.training._data import BatchIterator, TensorTable
 from sknas.training._isolation import private_random_state, single_thread
 from sknas.training._net import TrainingNet
 from sknas.training._optimizers import optimizer_arguments
-from sknas.training._predict import prediction_rows
+from sknas.training._predict import predict_logits, prediction_rows
 from sknas.training._progress import Progress, ReportEpochs
 from sknas.training._schedule import Schedule, TimeBudget, schedule_shape
 from sknas.training._stopping import JudgeEpochs, Lengthen, StopEarly
@@ -70,6 +70,9 @@ class Recipe:
     patience_grows : bool, default=False
         Whether `n_iter_no_change` is for trainings of `max_epochs`, and by as much more
         for longer ones.
+
+    keeps_answers : bool, default=False
+        Whether to keep the best epoch's answers for the rows that are held back.
     """
 
     criterion: nn.Module
@@ -87,6 +90,7 @@ class Recipe:
     tol: float = 0.0
     most_epochs: int = 0
     patience_grows: bool = False
+    keeps_answers: bool = False
 
     def shape(self, n_epochs: int) -> Callable[[float], float]:
         """Give the learning rate's factor, by the share of so many epochs done."""
@@ -119,6 +123,9 @@ class TrainedNetwork:
     """Those that it went through to their end."""
     seconds: float = 0.0
     interrupted: bool = False
+    answers: np.ndarray | None = None
+    """Those for the rows that were held back, (n_rows, n_outputs), before a cooldown
+    learnt these too; None where they are not kept."""
     n_rolled_back: int = 0
     """Steps that were undone, since their loss or gradient was not finite."""
 
@@ -240,6 +247,11 @@ def train_network(
         )
         net.fit(train)
         is_ended = progress is not None and progress.task_stopped  # by somebody
+        answers = None
+        if recipe.keeps_answers and valid is not None and judge.best_epoch_:
+            inputs, _ = valid[:]
+            logits = predict_logits(net.module_.eval(), inputs, recipe.device)
+            answers = recipe.criterion.join(logits).numpy()
         cools_down = everything is not None and not is_ended
         cooled = None
         if cools_down and stop_early.is_over(net) and judge.best_epoch_:
@@ -270,6 +282,7 @@ def train_network(
         history=history,
         score=score,
         score_error=score_error,
+        answers=answers,
         n_epochs=n_whole,
         seconds=time.monotonic() - started,
         # Ctrl-C while a callback ran ends the net as the callback itself would
