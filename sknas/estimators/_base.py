@@ -287,9 +287,12 @@ class BaseNAS(SearchingEstimator):
         check_is_fitted(self)
         return self._encoder.transform(self._read_X(X, reset=False))
 
-    def _predict_each(self, X) -> torch.Tensor:
+    def _inputs(self, X) -> dict[str, torch.Tensor]:
+        """Encode rows as the networks read them, as tensors."""
+        return {name: torch.from_numpy(a) for name, a in self.encode(X).items()}
+
+    def _predict_each(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         """Give each network's answer: (n_networks, n_rows, n_outputs)."""
-        inputs = {name: torch.from_numpy(a) for name, a in self.encode(X).items()}
         groups = [(None, inputs)]
         if self._spec.kind == "series":
             groups = [

@@ -19,11 +19,18 @@ from torch import nn
 from sknas.architecture import Architecture
 from sknas.estimators._base import BaseNAS
 from sknas.estimators._columns import is_missing
+from sknas.estimators._defaults import resolve_neighbors
+from sknas.estimators._neighbors import ask_neighbors
+from sknas.estimators._neighbors_source import (
+    BUILD_NEIGHBORS,
+    MIX_NEIGHBORS,
+    neighbors_class,
+)
 from sknas.estimators._sklearn_callbacks import with_callbacks
 from sknas.estimators._source import ReaderSource, assign, model_class
 from sknas.search import ClassifierReward, ScorerReward, SearchStrategy
 from sknas.spaces import SearchSpace
-from sknas.training import CrossEntropy, log_mean_exp
+from sknas.training import CrossEntropy, log_mean_exp, network_weights
 
 
 class NASClassifier(ClassifierMixin, BaseNAS):
@@ -76,6 +83,14 @@ class NASClassifier(ClassifierMixin, BaseNAS):
         third and so on have the best architectures; each other one has the space's
         default architecture, since a held-back part is too small to be relied on alone.
         With 1 the result is one plain network, of the best architecture.
+
+    neighbors : bool or "auto", default="auto"
+        Whether `predict` may ask rows of the training that are near, too, and mix their
+        labels with the networks' answers; how far to trust them is chosen by the rows
+        that the networks held back, and where it does not pay, none is asked. The
+        model then holds rows of the training, 4,000 at most. For tables only; "auto"
+        is True for those with 1,000 different rows or more, several networks and
+        `early_stopping`. With `warm_start`, the trust stays what it was.
 
     max_epochs : int or "auto", default="auto"
         Most epochs for which a found network is trained, before what `early_stopping`
@@ -228,6 +243,10 @@ class NASClassifier(ClassifierMixin, BaseNAS):
         How much each network counts in predictions: the less, the greater its loss
         on its held-back rows was.
 
+    neighbors_ : torch.nn.Module or None
+        Rows of the training, and how far to trust those that are near; None where it
+        did not pay to ask them, see `neighbors`. Set to None, only networks are asked.
+
     net_ : skorch.NeuralNet
         The skorch net of the network of `architecture_`, with its training's history.
 
@@ -289,6 +308,9 @@ class NASClassifier(ClassifierMixin, BaseNAS):
     H. Pham, M. Guan, B. Zoph, Q. Le, J. Dean, "Efficient Neural Architecture Search
     via Parameter Sharing", ICML 2018.
 
+    U. Khandelwal, O. Levy, D. Jurafsky, L. Zettlemoyer, M. Lewis, "Generalization
+    through Memorization: Nearest Neighbor Language Models", ICLR 2020: `neighbors`.
+
     K. Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024,
     https://kellerjordan.github.io/posts/muon/.
 
@@ -336,6 +358,7 @@ class NASClassifier(ClassifierMixin, BaseNAS):
         search_epochs: int | str = "auto",
         n_candidates: int | str = "auto",
         ensemble_size: int | str = "auto",
+        neighbors: bool | str = "auto",
         max_epochs: int | str = "auto",
         batch_size: int | str = "auto",
         lr: float = 0.003,
@@ -368,6 +391,7 @@ class NASClassifier(ClassifierMixin, BaseNAS):
         self.search_epochs = search_epochs
         self.n_candidates = n_candidates
         self.ensemble_size = ensemble_size
+        self.neighbors = neighbors
         self.max_epochs = max_epochs
         self.batch_size = batch_size
         self.lr = lr
@@ -453,9 +477,13 @@ class NASClassifier(ClassifierMixin, BaseNAS):
         log_probability : ndarray of shape (n_samples, n_classes)
             In the order of `classes_`.
         """
-        each = self._predict_each(X)
+        inputs = self._inputs(X)
+        each = self._predict_each(inputs)
         weights = torch.from_numpy(self.ensemble_weights_.copy())
-        return log_mean_exp(each, weights).log_softmax(dim=1).numpy()
+        mean = log_mean_exp(each, weights).log_softmax(dim=1)
+        if self.neighbors_ is not None:
+            mean = ask_neighbors(self.neighbors_, inputs, mean)
+        return mean.numpy()
 
     def predict(self, X) -> np.ndarray:
         """Give the most probable class.
@@ -497,10 +525,15 @@ class NASClassifier(ClassifierMixin, BaseNAS):
                     f"{self.classes_.tolist()}, but y has {classes.tolist()}."
                 )
         target = encoder.transform(y).astype(np.int64)
-        return target, {"classes_": classes}
+        return target, {"classes_": classes, "neighbors_": None}
 
     def _strata(self, target: np.ndarray) -> np.ndarray:
         return target
+
+    def _asks_neighbors(self, kind: str, n_rows: int, n_networks: int) -> bool:
+        return resolve_neighbors(
+            self.neighbors, kind, n_rows, n_networks, self.early_stopping
+        )
 
     def _weigh(
         self, target: np.ndarray, weight: np.ndarray, attributes: dict
@@ -545,14 +578,25 @@ class NASClassifier(ClassifierMixin, BaseNAS):
     def _model_source(self, networks: list[str], reader: ReaderSource) -> list[str]:
         labels = [_plain_label(label) for label in self.classes_.tolist()]
         classes = assign("CLASSES", labels, "the labels")
-        model = model_class(
-            "Gives the probabilities of CLASSES, averaged over networks.",
-            networks,
-            reader,
-            activation=".softmax(dim=-1)",
-            end="return mean / mean.sum(dim=1, keepdim=True)",
-        )
-        return [classes, model]
+        description = "Gives the probabilities of CLASSES, averaged over networks"
+        parts = {
+            "activation": ".softmax(dim=-1)",
+            "end": "return mean / mean.sum(dim=1, keepdim=True)",
+        }
+        if self.neighbors_ is None:
+            model = model_class(f"{description}.", networks, reader, **parts)
+            return [classes, model]
+        description += ", mixed with near rows' labels."
+        parts |= {"build": BUILD_NEIGHBORS, "end": MIX_NEIGHBORS}
+        model = model_class(description, networks, reader, **parts)
+        return [classes, neighbors_class(self.neighbors_, self._spec), model]
+
+    def _model_weights(self) -> dict[str, np.ndarray]:
+        weights = super()._model_weights()
+        if self.neighbors_ is not None:
+            for name, value in network_weights(self.neighbors_).items():
+                weights[f"neighbors.{name}"] = value
+        return weights
 
 
 def _plain_label(label: object) -> str | int | float:

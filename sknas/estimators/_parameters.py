@@ -77,6 +77,7 @@ RULES = {
     "search_epochs": or_auto(COUNT),
     "n_candidates": or_auto(COUNT),
     "ensemble_size": or_auto(COUNT),
+    "neighbors": or_auto(FLAG),
     "max_epochs": or_auto(COUNT),
     "batch_size": or_auto(COUNT),
     "lr": POSITIVE,

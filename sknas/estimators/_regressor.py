@@ -446,7 +446,7 @@ class NASRegressor(RegressorMixin, BaseNAS):
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
             The predictions, averaged over the networks; of the shape that `y` had.
         """
-        mean = self._average(self._predict_each(X))
+        mean = self._average(self._predict_each(self._inputs(X)))
         return unscale(mean, self._scale, self._is_flat)
 
     def __sklearn_tags__(self):

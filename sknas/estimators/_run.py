@@ -18,7 +18,9 @@ from torch import nn
 from sknas.architecture import Architecture
 from sknas.estimators._checkpoint import Checkpoint
 from sknas.estimators._defaults import RANKING_ROWS_BY_KIND, REWARD_ROWS_BY_KIND
+from sknas.estimators._neighbors import choose_neighbors, renew_neighbors
 from sknas.estimators._relevance import ensemble_relevance
+from sknas.modules import NeighborAttention
 from sknas.notices import warn_caller
 from sknas.search import (
     Problem,
@@ -52,6 +54,9 @@ SEARCH_TIMES = 2
 class HeldBackData(Protocol):
     """The data of a fit, of which each network holds back another part."""
 
+    n_parts: int
+    """The number of parts that are held back in turn."""
+
     def split(self, i: int) -> tuple[TensorTable, TensorTable]:
         """Give the rows to train on and to judge by, for the i-th network."""
 
@@ -75,6 +80,11 @@ class FitData:
 
     table: TensorTable
     shares: list[np.ndarray]
+
+    @property
+    def n_parts(self) -> int:
+        """The number of parts that are held back in turn."""
+        return len(self.shares)
 
     def split(self, i: int) -> tuple[TensorTable, TensorTable]:
         """Give the rows to train on and to judge by, for the i-th network."""
@@ -133,6 +143,12 @@ class FitRun:
 
     checkpoint : Checkpoint
         Keeps the progress.
+
+    asks_neighbors : bool
+        Whether rows of the training may be asked, besides the networks.
+
+    last_neighbors : NeighborAttention or None
+        Those of the fit that is gone on from.
     """
 
     space: SearchSpace
@@ -145,6 +161,8 @@ class FitRun:
     callbacks: list
     n_jobs: int | None
     checkpoint: Checkpoint
+    asks_neighbors: bool
+    last_neighbors: NeighborAttention | None
 
     def __post_init__(self) -> None:
         # of their own, so that training is the same whether the search ran or not
@@ -184,7 +202,7 @@ class FitRun:
                 train,
                 valid,
                 reward,
-                self.recipe,
+                replace(self.recipe, keeps_answers=False),
                 REWARD_ROWS_BY_KIND[self.spec.kind],
                 None if is_scorer else RANKING_ROWS_BY_KIND[self.spec.kind],
             ),
@@ -279,15 +297,18 @@ class FitRun:
             # no time to train: what was found has weights already
             architectures = found.architectures
             trained = [TrainedNetwork(shared) for shared in found.weights]
+        is_late = self.progress.time_left() <= 0
+        neighbors = self._neighbors(architectures, trained)
         architectures, trained = _without_diverged(architectures, trained)
         _warn_of_rolled_back(found, trained)
-        if self.progress.time_left() <= 0 and not weights:  # which have learnt before
+        if is_late and not weights:  # which have learnt before
             _warn_of_no_training(found, trained)
         best = _best(found, architectures, trained)
         return {
             "_space": self.space,
             "architectures_": architectures,
             "architecture_": architectures[best],
+            **neighbors,
             "ensemble_weights_": ensemble_weights(trained),
             "search_results_": found.table if found else {},
             "search_policy_": found.policy if found else {},
@@ -299,6 +320,33 @@ class FitRun:
             "_history": trained[best].history,
             "_best": best,
         }
+
+    def _neighbors(
+        self, architectures: list[Architecture], trained: list[TrainedNetwork]
+    ) -> dict:
+        """Choose neighbors, if there may be any; give the attribute that they are."""
+        if not self.asks_neighbors:
+            return {}
+        table, _ = self.data.everything(0)
+        if self.last_neighbors is not None:
+            renewed = renew_neighbors(self.last_neighbors, self.spec, table)
+            return {"neighbors_": renewed}
+        judges = [i for i, one in enumerate(trained) if one.answers is not None]
+        judges = judges[: self.data.n_parts]  # later ones hold back the same parts
+        if not judges:
+            return {}
+        relevance = None
+        if self.space.tells_relevance:
+            relevance = self._relevance(
+                [architectures[i] for i in judges], [trained[i].weights for i in judges]
+            )
+        chosen = choose_neighbors(
+            self.spec,
+            table,
+            [(*self.data.split(i), trained[i].answers) for i in judges],
+            relevance,
+        )
+        return {"neighbors_": chosen}
 
     def fitted(self, members: list[Member]) -> dict:
         """Give the attributes with which an estimator would predict by now.

@@ -51,6 +51,7 @@ from sknas.training import (
 
 # share and least seconds of time_limit kept for the end of fit, and the greatest share
 RESERVE = 0.05, 0.5, 0.5
+NEIGHBOR_SECONDS = 0.3  # more of them where neighbors are chosen
 
 
 @dataclass(frozen=True)
@@ -147,6 +148,10 @@ class SearchingEstimator(
         """Give the number of parts of the data that are held back in turn."""
         return max(2, round(1 / self.validation_fraction))
 
+    def _asks_neighbors(self, kind: str, n_rows: int, n_networks: int) -> bool:
+        """Say whether rows of the training may be asked, besides the networks."""
+        return False
+
     def _augmentation(self, spec: DataSpec) -> Augmentation | None:
         """Give what changes the rows of each step at random."""
         return None
@@ -191,6 +196,18 @@ class SearchingEstimator(
         callbacks. For the others see :class:`FitRun`.
         """
         device = attributes["_device"]
+        table, _ = data.everything(0)
+        ensemble_size = resolve_ensemble_size(
+            self.ensemble_size, spec.kind, len(data.split(0)[0])
+        )
+        asks_neighbors = self._asks_neighbors(
+            spec.kind, len(table), max(ensemble_size, len(plan.given or ()))
+        )
+        last_neighbors = None
+        if plan.goes_on:  # its networks know the rows that they hold back
+            last_neighbors = getattr(self, "neighbors_", None)
+            asks_neighbors &= last_neighbors is not None
+        deadline = self._deadline(started, asks_neighbors)
         n_phases = 3 if plan.given is None else 1
         listeners = listen(self, n_phases, *user_data)
         bars = ProgressBars(disable=not self.verbose)
@@ -199,15 +216,17 @@ class SearchingEstimator(
             spec=spec,
             data=data,
             recipes=[
-                self._recipe(data, spec, device, optimizer)
+                self._recipe(data, spec, device, optimizer, asks_neighbors)
                 for optimizer in self._optimizers_of(spec.kind)
             ],
             attributes=attributes,
             random_state=random_state,
-            progress=Progress(self._deadline(started), [bars, *listeners]),
+            progress=Progress(deadline, [bars, *listeners]),
             callbacks=list(self.callbacks or ()),
             n_jobs=self.n_jobs,
             checkpoint=checkpoint,
+            asks_neighbors=asks_neighbors,
+            last_neighbors=last_neighbors,
         )
         seed = random_state.randint(np.iinfo(np.int32).max)
         with (
@@ -217,7 +236,7 @@ class SearchingEstimator(
             single_thread(device),
         ):
             attributes |= self._search_and_train(
-                run, plan.strategy, plan.given, plan.goes_on
+                run, plan.strategy, plan.given, ensemble_size, plan.goes_on
             )
         attributes["networks_"] = build_networks(attributes)
         vars(self).update(attributes)
@@ -240,11 +259,12 @@ class SearchingEstimator(
             identity |= {"goes_on_from": (given, self._weights)}
         return identity
 
-    def _deadline(self, started: float) -> float | None:
+    def _deadline(self, started: float, asks_neighbors: bool) -> float | None:
         """Give the time at which training must end for `fit` to end in time."""
         if self.time_limit is None:
             return None
         share, least, most = RESERVE
+        least += NEIGHBOR_SECONDS * asks_neighbors
         reserve = min(max(share * self.time_limit, least), most * self.time_limit)
         return started + self.time_limit - reserve
 
@@ -253,14 +273,12 @@ class SearchingEstimator(
         run: FitRun,
         strategy: SearchStrategy,
         given: list[Architecture] | None,
+        ensemble_size: int,
         goes_on: bool,
     ) -> dict:
         """Run both halves of a fit; give the attributes that they lead to."""
         found = None
         train, valid = run.data.split(0)
-        ensemble_size = resolve_ensemble_size(
-            self.ensemble_size, run.spec.kind, len(train)
-        )
         first = run.space.default_architecture() if given is None else given[0]
         run.check_network(first)
         if given is None:
@@ -292,7 +310,12 @@ class SearchingEstimator(
         return (self.optimizer,)
 
     def _recipe(
-        self, data: HeldBackData, spec: DataSpec, device: str, optimizer: str
+        self,
+        data: HeldBackData,
+        spec: DataSpec,
+        device: str,
+        optimizer: str,
+        keeps_answers: bool,
     ) -> Recipe:
         """Settle how networks are trained on these data, with an optimizer."""
         train = data.split(0)[0]
@@ -330,6 +353,7 @@ class SearchingEstimator(
             augmentation=self._augmentation(spec),
             cooldown=resolve_cooldown(spec.kind, len(train)),
             tol=self._tol,
+            keeps_answers=keeps_answers,
         )
 
     # What was found, for pictures and exports.

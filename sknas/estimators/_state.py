@@ -16,6 +16,7 @@ from skorch.history import History
 from sknas._version import __version__
 from sknas.architecture import Architecture
 from sknas.estimators._kinds import ENCODERS
+from sknas.estimators._neighbors import build_neighbors
 from sknas.notices import warn_caller
 from sknas.search import STRATEGIES
 from sknas.spaces import SPACES
@@ -44,6 +45,8 @@ def to_state(attributes: dict) -> dict:
         state["_weights"] = [network_weights(network) for network in networks]
     state["architecture_"] = state["architecture_"].to_json()
     state["architectures_"] = [a.to_json() for a in state["architectures_"]]
+    if state.get("neighbors_") is not None:
+        state["neighbors_"] = network_weights(state["neighbors_"])
     encoder = state["_encoder"]
     state["_encoder"] = {"kind": encoder.kind, "state": encoder.to_state()}
     state["_spec"] = state["_spec"].n_outputs
@@ -80,6 +83,10 @@ def from_state(state: dict, estimator_name: str) -> dict:
     if not can_compute(attributes["_device"]):
         attributes["_device"] = "cpu"
     attributes["networks_"] = build_networks(attributes)
+    if attributes.get("neighbors_") is not None:
+        attributes["neighbors_"] = build_neighbors(
+            attributes["neighbors_"], attributes["_spec"]
+        )
     return attributes
 
 

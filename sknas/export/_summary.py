@@ -85,6 +85,12 @@ def data_facts(estimator) -> dict[str, str]:
         )
     elif hasattr(estimator, "n_outputs_"):
         facts["targets"] = str(estimator.n_outputs_)
+    neighbors = getattr(estimator, "neighbors_", None)
+    if neighbors is not None:
+        facts["rows of the training in the model"] = (
+            f"{len(neighbors.rows):,}, asked as neighbors, trusted up to "
+            f"{float(neighbors.trust):.2f}"
+        )
     return facts
 
 

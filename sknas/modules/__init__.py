@@ -26,6 +26,7 @@ from sknas.modules._grouped import (
     unit_mask,
 )
 from sknas.modules._heads import OutputHeads, ScaledLinear
+from sknas.modules._neighbors import NeighborAttention
 from sknas.modules._recurrent import CellDesign, RecurrentCell, loose_ends
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "CellDesign",
     "DropPath",
     "Halving",
+    "NeighborAttention",
     "OneHotColumns",
     "OutputHeads",
     "PeriodicEmbedding",

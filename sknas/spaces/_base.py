@@ -281,7 +281,8 @@ class SearchSpace(BaseEstimator, metaclass=ABCMeta):
         Where :attr:`tells_relevance` is true, the second half of an ensemble's networks
         are built, by :meth:`network`, with what this method found of the first half, as
         :attr:`DataSpec.relevance`: the root of the mean square, relative to the
-        greatest.
+        greatest. And of all networks it says how much columns count in the distances
+        between rows, where `neighbors` of a classifier are asked.
 
         Parameters
         ----------

@@ -18,6 +18,7 @@ WRONG = {
     "search_epochs": NOT_A_COUNT,
     "n_candidates": NOT_A_COUNT,
     "ensemble_size": NOT_A_COUNT,
+    "neighbors": NOT_A_FLAG,
     "max_epochs": NOT_A_COUNT,
     "batch_size": NOT_A_COUNT,
     "lr": [0, -1, np.nan, np.inf, "fast", None, True, [0.1], 1j, np.zeros(2)],

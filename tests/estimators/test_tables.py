@@ -333,7 +333,7 @@ def test_half_of_the_networks_tell_the_others_which_columns_matter(
 ):
     X = np.random.RandomState(0).normal(size=(1500, 3))
     noting.set_params(ensemble_size=ensemble_size, warm_start=True)
-    noting.set_params(max_epochs=20).fit(X, X[:, 1] > 0)
+    noting.set_params(max_epochs=20, neighbors=False).fit(X, X[:, 1] > 0)
     n_asked = ensemble_size - n_told if n_told else 0
     assert NotingRelevance.asked == [1024] * n_asked
     told = [relevance for relevance in NotingRelevance.told if relevance is not None]

@@ -54,6 +54,22 @@ def make_series(n=40):
     return X, np.arange(n) % 3
 
 
+def neighbor_cases():
+    """Give tables whose rows have twins of the same class, tests, and classes."""
+    rng = np.random.RandomState(0)
+    places, classes = rng.normal(size=(60, 3)), rng.randint(3, size=60)
+    group = rng.randint(60, size=400)
+    numbers = places[group] + 0.05 * rng.normal(size=(400, 3))
+    yield "of_numbers", numbers, numbers[:40], classes[group]
+    kinds = [rng.choice(list("abcde"), 60) for _ in range(4)]
+    levels = pd.DataFrame({f"kind_{i}": k[group] for i, k in enumerate(kinds)})
+    levels["own"] = rng.choice(list("uvwxyz"), 400)  # or most rows would be equal
+    tests = levels[:40].replace({"own": {"u": "new"}})
+    yield "of_levels", levels, tests.astype(object), classes[group]
+    both = levels.assign(size=numbers[:, 0])
+    yield "of_both", both, both[:40].astype(object), classes[group]
+
+
 @cache
 def cases():
     """Give, for each case, a fitted estimator, the rows of a test, and its answer.
@@ -80,6 +96,10 @@ def _fitted_cases():
     rows = digits.data[:80]
     clf = quick(NASClassifier, TabularSpace()).fit(rows, labels)
     yield "numbers", clf, rows, clf.predict_proba(rows)
+    for name, X, test, y in neighbor_cases():
+        clf = quick(NASClassifier, TabularSpace(), neighbors=True).fit(X, y)
+        assert clf.neighbors_ is not None
+        yield f"neighbors_{name}", clf, test, clf.predict_proba(test)
     for name, space in (("macro", macro), ("micro", micro)):
         clf = quick(NASClassifier, space).fit(images, labels)
         yield name, clf, images, clf.predict_proba(images)

@@ -161,7 +161,16 @@ def test_hostile_names_are_harmless(quicker):
     )
 
 
-NAMES = ["mixed", "macro", "micro", "series_recurrent", "text", "regressor", "language"]
+NAMES = [
+    "mixed",
+    "neighbors_of_both",
+    "macro",
+    "micro",
+    "series_recurrent",
+    "text",
+    "regressor",
+    "language",
+]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -170,6 +179,7 @@ def test_every_kind_of_estimator_has_a_report_and_a_card(name, estimators, tmp_p
     page = report(estimator)
     assert page.count("data:image/png;base64,") == 1  # it has not searched
     assert "the architectures were given" in page
+    assert ("asked as neighbors" in page) == name.startswith("neighbors")
     code = html.unescape(re.search(r"<pre>(.*?)</pre>", page, flags=re.DOTALL).group(1))
     namespace = {}
     exec(code, namespace)
