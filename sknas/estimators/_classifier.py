@@ -62,8 +62,9 @@ class NASClassifier(ClassifierMixin, BaseNAS):
         The parameters of an object can be set as ``strategy__...``.
 
     architecture : Architecture, str or list of them, default=None
-        Train this architecture, given as itself or as its JSON, and do not search.
-        Of a list, each is trained, though `ensemble_size` be smaller.
+        Train this architecture, given as itself or as its JSON, or the space's plain
+        "default" one, and do not search. Of a list, each is trained, though
+        `ensemble_size` be smaller.
 
     search_epochs : int or "auto", default="auto"
         Epochs of the shared parameters. "auto" is 15, fewer where an epoch has

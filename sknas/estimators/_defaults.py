@@ -91,17 +91,19 @@ def resolve_architectures(
         )
     if not isinstance(architecture, Iterable):
         raise TypeError(
-            "The 'architecture' parameter must be None, an Architecture, its JSON, or "
-            f"a list of them. Got {architecture!r} instead."
+            "The 'architecture' parameter must be None, an Architecture, its JSON, "
+            f'"default", or a list of them. Got {architecture!r} instead.'
         )
     found = []
     for one in architecture:
-        if isinstance(one, str):
+        if isinstance(one, str) and one == "default":
+            one = space.default_architecture()
+        elif isinstance(one, str):
             one = Architecture.from_json(one)
         if not isinstance(one, Architecture):
             raise TypeError(
                 "The 'architecture' parameter must be None, an Architecture, its JSON, "
-                f"or a list of them. Got a {type(one).__name__} instead."
+                f'"default", or a list of them. Got a {type(one).__name__} instead.'
             )
         space.decisions().check(one)
         found.append(one)

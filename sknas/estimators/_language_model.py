@@ -63,8 +63,9 @@ class NASLanguageModel(SearchingEstimator):
         How it is searched, see :class:`sknas.ENAS` and :class:`sknas.RandomSearch`.
 
     architecture : Architecture, str or list of them, default=None
-        Train this cell, given as itself or as its JSON, and do not search. Of a list,
-        each is trained, though `ensemble_size` be smaller.
+        Train this cell, given as itself or as its JSON, or the space's plain "default"
+        one, and do not search. Of a list, each is trained, though `ensemble_size` be
+        smaller.
 
     encoder : TokenEncoder or None, default=None
         Cuts documents into tokens; only its analyzer and its vocabulary count. None:

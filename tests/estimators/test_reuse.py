@@ -27,6 +27,21 @@ def searched():
     ).fit(X, y)
 
 
+def test_the_default_architecture_has_a_name(quick):
+    by_name, by_value = (
+        NASClassifier(**quick, architecture=given).fit(X, y)
+        for given in ("default", PLAIN)
+    )
+    assert by_name.architectures_ == [PLAIN, PLAIN]
+    assert by_name.get_params()["architecture"] == "default"
+    np.testing.assert_array_equal(by_name.predict_proba(X), by_value.predict_proba(X))
+    both = NASClassifier(**quick, architecture=["default", PLAIN.to_json()]).fit(X, y)
+    assert both.architectures_ == [PLAIN, PLAIN]
+    images = X.reshape(-1, 2, 2)  # of which the space is chosen by their size
+    clf = NASClassifier(**quick, architecture="default").fit(images, y)
+    assert clf.architecture_ == clf.space_.default_architecture()
+
+
 def test_a_found_architecture_is_trained_without_search(searched, quick):
     found = searched.architecture_
     assert isinstance(found, Architecture)
