@@ -203,6 +203,9 @@ def _judge(
     learnt = weight[kept] > 0  # of others, it knows no neighbors
     log_weights = weight[kept][learnt].log()
     labels = neighbors.labels[learnt]
+    if not len(labels):  # so few rows are kept, of columns without number
+        nothing = torch.zeros(0)
+        return nothing, torch.zeros(0, len(WIDTHS)), nothing, nothing
     parts = []
     for own in _some_of(len(valid), MAX_JUDGED, rng).split(CHUNK_ROWS):
         inputs, (target, own_weight) = _rows(valid, own)

@@ -158,6 +158,13 @@ def test_no_more_are_kept_than_are_quick_to_ask(twins, monkeypatch):
     assert len(short_fit(*twins).neighbors_.rows) == 800
 
 
+def test_of_columns_without_number_hardly_any_row_is_kept(twins, monkeypatch):
+    monkeypatch.setattr(neighbors_module, "MAX_VALUES", 1)
+    X, y = (part[:20] for part in twins)
+    neighbors = short_fit(X, y, neighbors=True).neighbors_
+    assert neighbors is None or len(neighbors.rows) == 2
+
+
 def test_categories_have_neighbors_too(twins):
     X, y = twins
     places = pd.DataFrame(np.round(X * 2)).astype(int).astype(str)
