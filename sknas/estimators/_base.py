@@ -18,6 +18,7 @@ from sknas.estimators._defaults import (
     resolve_device,
     resolve_rounds,
 )
+from sknas.estimators._held_back import FitData
 from sknas.estimators._kinds import ENCODERS, Rows, data_kind, read_rows
 from sknas.estimators._parameters import check_parameters
 from sknas.estimators._reader_sources import reader_source
@@ -27,7 +28,6 @@ from sknas.estimators._rows import (
     merge_rows,
     row_keys,
 )
-from sknas.estimators._run import FitData
 from sknas.estimators._searching import SearchingEstimator
 from sknas.estimators._sequences import rows_by_length
 from sknas.estimators._source import ReaderSource

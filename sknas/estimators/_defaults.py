@@ -238,7 +238,7 @@ def resolve_ensemble_size(ensemble_size: int | str, kind: str, n_rows: int) -> i
 
 # rows of a table from which on neighbors are asked too, by default: on 54 splits of 47
 # tables of so many, log-loss -0.009 +- 0.004, lower on 23 and higher on 1, accuracy
-# +0.005 +- 0.003; most of it on two whose rows have twins, -0.0015 +- 0.0005 and
+# +0.005 +- 0.003; most of it on wines and phonemes, -0.0015 +- 0.0005 and
 # +0.0004 +- 0.0002 without these. Of fewer, what is held back says too little of it
 MIN_NEIGHBOR_ROWS = 1_000
 

@@ -67,7 +67,7 @@ def choose_neighbors(
     # on the CPU, whose sums have an order
     with torch.no_grad(), single_thread():
         neighbors, kept = _keep_rows(spec, table, torch.from_numpy(scale), rng)
-        neighbors.reach.fill_(_spacing(neighbors, table, kept, rng))
+        neighbors.reach.fill_(_spacing(neighbors.rows, rng))
         judged = [_judge(neighbors, kept, len(table), *one, rng) for one in judges]
         width, trust = _best(*map(torch.cat, zip(*judged, strict=True)))
         if not trust:
@@ -165,20 +165,14 @@ def _some_of(n_rows: int, n_most: int, rng: np.random.RandomState) -> Tensor:
     """Give the numbers of rows, at random if there are too many."""
     if n_rows <= n_most:
         return torch.arange(n_rows)
-    return torch.from_numpy(np.sort(rng.permutation(n_rows)[:n_most]))
+    return torch.from_numpy(np.sort(rng.choice(n_rows, n_most, replace=False)))
 
 
-def _spacing(
-    neighbors: NeighborAttention,
-    table: TensorTable,
-    kept: Tensor,
-    rng: np.random.RandomState,
-) -> float:
+def _spacing(rows: Tensor, rng: np.random.RandomState) -> float:
     """Give the median distance from a kept row to the nearest other."""
     nearest = []
-    for own in _some_of(len(kept), MAX_JUDGED, rng).split(CHUNK_ROWS):
-        inputs, _ = _rows(table, kept[own])
-        distances = neighbors.distances(**inputs)
+    for own in _some_of(len(rows), MAX_JUDGED, rng).split(CHUNK_ROWS):
+        distances = torch.cdist(rows[own], rows).float()
         distances[torch.arange(len(own)), own] = torch.inf
         nearest.append(distances.amin(1))
     return max(float(torch.cat(nearest).median()), 1e-3)

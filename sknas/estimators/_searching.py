@@ -29,7 +29,8 @@ from sknas.estimators._defaults import (
     resolve_space,
     resolve_strategy,
 )
-from sknas.estimators._run import FitRun, HeldBackData
+from sknas.estimators._held_back import HeldBackData
+from sknas.estimators._run import FitRun
 from sknas.estimators._sklearn_callbacks import CallbackSupportMixin, listen
 from sknas.estimators._source import SourceMixin
 from sknas.estimators._state import build_net, build_networks, from_state, to_state

@@ -161,8 +161,10 @@ def test_no_more_are_kept_than_are_quick_to_ask(twins, monkeypatch):
 def test_of_columns_without_number_hardly_any_row_is_kept(twins, monkeypatch):
     monkeypatch.setattr(neighbors_module, "MAX_VALUES", 1)
     X, y = (part[:20] for part in twins)
-    neighbors = short_fit(X, y, neighbors=True).neighbors_
-    assert neighbors is None or len(neighbors.rows) == 2
+    # of this seed, a network holds back both of the two rows
+    clf = short_fit(X, y, neighbors=True, random_state=8)
+    assert clf.neighbors_ is None
+    assert np.isfinite(clf.predict_log_proba(X)).all()
 
 
 def test_categories_have_neighbors_too(twins):
