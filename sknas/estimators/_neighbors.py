@@ -20,7 +20,8 @@ MAX_ROWS = 4_000  # that are kept: to ask them takes about as long as the networ
 MAX_VALUES = 1_000_000  # of their features
 MIN_WEIGHT = 0.01  # of a row that is kept, of the mean: networks hardly know of others
 MAX_JUDGED = 1_000  # rows that each network held back
-CHUNK_ROWS = 256  # looked at together: more would not stay in the caches
+CHUNK_ROWS = 64  # looked at together: more would not stay in the caches
+MIN_GAIN = 1e-3  # of log-loss, for which it pays to hold rows and to ask them
 
 # widths of the attention, in units of the distance between nearest rows, and trusts
 WIDTHS = (0.1, 0.2, 0.4, 0.8)
@@ -231,9 +232,9 @@ def _best(
     """Give the width and the trust that lead to the least log-loss.
 
     Of the trust, the share is kept that Stein's rule keeps of a gain: one less the
-    square of its standard error over it.
+    square of its standard error over it. None at all, where hardly a gain is left.
     """
-    best = 0.0, 0.0, 0.0
+    best, left = (0.0, 0.0, 0.0), 0.0
     for i, width in enumerate(WIDTHS):
         for trust in TRUSTS:
             by_row = trust * nearness
@@ -245,5 +246,5 @@ def _best(
             if gain > best[0]:
                 error = float(gains.std() / len(gains) ** 0.5)
                 share = max(0.0, 1.0 - (error / gain) ** 2)
-                best = gain, width, share * trust
-    return best[1:]
+                best, left = (gain, width, share * trust), share * gain
+    return best[1:] if left >= MIN_GAIN else (0.0, 0.0)
