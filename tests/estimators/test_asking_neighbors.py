@@ -60,6 +60,14 @@ def test_where_there_are_no_twins_they_are_not(twins):
     assert short_fit(X, rng.randint(2, size=len(X))).neighbors_ is None
 
 
+def test_where_networks_are_hardly_ever_wrong_they_are_not(monkeypatch):
+    y = np.arange(N_TRAIN) % 2
+    X = 5.0 * y[:, None] + np.random.RandomState(0).uniform(size=(N_TRAIN, 3))
+    assert short_fit(X, y, max_epochs=20).neighbors_ is None
+    monkeypatch.setattr(neighbors_module, "MIN_GAIN", 0.0)  # a gain there is
+    assert short_fit(X, y, max_epochs=20).neighbors_ is not None
+
+
 def test_only_what_is_near_is_left_to_neighbors(fitted, twins):
     X = twins[0][N_TRAIN:] + 100.0
     both = [clf.predict_proba(X) for clf in (fitted, alone(fitted))]
