@@ -9,6 +9,7 @@ from sknas import (
     inspection,
     modules,
     preprocessing,
+    readers,
     search,
     spaces,
     training,
@@ -16,7 +17,16 @@ from sknas import (
 
 numpydoc_validate = pytest.importorskip("numpydoc.validate")
 
-INNER_ROOMS = (preprocessing, inspection, export, spaces, search, training, modules)
+INNER_ROOMS = (
+    preprocessing,
+    inspection,
+    export,
+    readers,
+    spaces,
+    search,
+    training,
+    modules,
+)
 
 # GL01 and GL02: where a docstring's text begins and ends; RT02: names of returned
 # values; further sections are up to the author

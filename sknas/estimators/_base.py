@@ -19,18 +19,21 @@ from sknas.estimators._defaults import (
     resolve_rounds,
 )
 from sknas.estimators._held_back import FitData
-from sknas.estimators._kinds import ENCODERS, Rows, data_kind, read_rows
 from sknas.estimators._parameters import check_parameters
-from sknas.estimators._reader_sources import reader_source
-from sknas.estimators._rows import (
+from sknas.estimators._searching import SearchingEstimator
+from sknas.readers import (
+    ENCODERS,
+    ReaderSource,
+    Rows,
     common_rows,
+    data_kind,
     held_back_shares,
     merge_rows,
+    read_rows,
+    reader_source,
     row_keys,
+    rows_by_length,
 )
-from sknas.estimators._searching import SearchingEstimator
-from sknas.estimators._sequences import rows_by_length
-from sknas.estimators._source import ReaderSource
 from sknas.search import NegativeLoss, ScorerReward
 from sknas.spaces import DataSpec
 from sknas.training import (

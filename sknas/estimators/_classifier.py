@@ -18,7 +18,6 @@ from torch import nn
 
 from sknas.architecture import Architecture
 from sknas.estimators._base import BaseNAS
-from sknas.estimators._columns import is_missing
 from sknas.estimators._defaults import resolve_neighbors
 from sknas.estimators._neighbors import ask_neighbors
 from sknas.estimators._neighbors_source import (
@@ -27,7 +26,8 @@ from sknas.estimators._neighbors_source import (
     neighbors_class,
 )
 from sknas.estimators._sklearn_callbacks import with_callbacks
-from sknas.estimators._source import ReaderSource, assign, model_class
+from sknas.estimators._source import model_class
+from sknas.readers import ReaderSource, assign, is_missing
 from sknas.search import ClassifierReward, ScorerReward, SearchStrategy
 from sknas.spaces import SearchSpace
 from sknas.training import CrossEntropy, log_mean_exp, network_weights

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sknas.estimators._streams import END
+from sknas.readers import END
 from sknas.training import log_mean_exp
 
 READ_STEPS = 512  # of a stream, in one piece

@@ -20,15 +20,16 @@ from sknas.estimators._language_ensemble import LanguageEnsemble
 from sknas.estimators._parameters import check_parameters
 from sknas.estimators._searching import SearchingEstimator
 from sknas.estimators._sklearn_callbacks import with_callbacks
-from sknas.estimators._source import ReaderSource, language_model_class
-from sknas.estimators._streams import (
+from sknas.estimators._source import language_model_class
+from sknas.preprocessing import UNKNOWN, TokenEncoder
+from sknas.readers import (
     END,
     LanguageReader,
+    ReaderSource,
     StreamData,
     are_ids,
     check_ids,
 )
-from sknas.preprocessing import UNKNOWN, TokenEncoder
 from sknas.rules import COUNT, Rule, or_none
 from sknas.search import InversePerplexity, SearchStrategy
 from sknas.spaces import SearchSpace

@@ -14,9 +14,8 @@ from sklearn.utils import check_array
 from sknas.architecture import Architecture
 from sknas.estimators._base import BaseNAS
 from sknas.estimators._sklearn_callbacks import with_callbacks
-from sknas.estimators._source import ReaderSource, model_class
-from sknas.estimators._spread import mean_and_spread
-from sknas.estimators._target_scale import quantile_and_range, unscale
+from sknas.estimators._source import model_class
+from sknas.readers import ReaderSource, mean_and_spread, quantile_and_range, unscale
 from sknas.search import RegressorReward, ScorerReward, SearchStrategy
 from sknas.spaces import SearchSpace
 from sknas.training import RegressionLoss

@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 from abc import abstractmethod
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
-from pprint import pformat
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from sknas._version import __version__
+from sknas.readers import ReaderSource
 from sknas.training import network_weights, private_random_state
 
 SUFFIXES = (".npz", ".safetensors")
@@ -88,59 +87,6 @@ class Model(nn.Module):
             following.append(state)
         return torch.stack(terms).logsumexp(dim=0), following
 '''
-
-
-@dataclass(frozen=True)
-class ReaderSource:
-    """How data become what networks read, as code.
-
-    Parameters
-    ----------
-    definitions : list of str
-        Functions, values and classes, each as code; the last is that of a
-        `torch.nn.Module` named Reader, which gives the networks' inputs as a tuple.
-
-    inputs : str
-        The arguments of its `forward`, with their defaults.
-
-    example : str
-        How a model is called.
-
-    weights : dict of str to ndarray
-        Its buffers.
-    """
-
-    definitions: list[str]
-    inputs: str
-    example: str
-    weights: dict[str, np.ndarray] = field(default_factory=dict)
-
-    @property
-    def arguments(self) -> str:
-        """The arguments' names."""
-        return ", ".join(part.split("=")[0] for part in self.inputs.split(", "))
-
-
-def assign(name: str, value: object, comment: str) -> str:
-    """Write a value as code.
-
-    Parameters
-    ----------
-    name : str
-        What it is assigned to.
-
-    value : object
-        A list, dictionary, ... of plain Python values.
-
-    comment : str
-        What it is.
-
-    Returns
-    -------
-    code : str
-        The code.
-    """
-    return f"\n# {comment}\n{name} = {pformat(value, width=86, compact=True)}\n"
 
 
 class SourceMixin:

@@ -15,9 +15,9 @@ from skorch.history import History
 
 from sknas._version import __version__
 from sknas.architecture import Architecture
-from sknas.estimators._kinds import ENCODERS
 from sknas.estimators._neighbors import build_neighbors
 from sknas.notices import warn_caller
+from sknas.readers import ENCODERS
 from sknas.search import STRATEGIES
 from sknas.spaces import SPACES
 from sknas.training import (

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from sklearn.utils import check_array
 
-from sknas.estimators._rows import row_digests
+from sknas.readers._rows import row_digests
 from sknas.spaces import DataSpec
 
 FIT_VALUES = 2_000_000  # pixels that means and spreads are taken from

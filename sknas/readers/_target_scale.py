@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sknas.estimators._spread import QUANTILES, robust_spread
+from sknas.readers._spread import QUANTILES, robust_spread
 
 
 def unscale(values: np.ndarray, scale: np.ndarray, is_flat: bool) -> np.ndarray:

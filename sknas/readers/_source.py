@@ -3,14 +3,69 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, field
+from pprint import pformat
 
 import numpy as np
 
-from sknas.estimators._columns import MISSING
-from sknas.estimators._images import ImageEncoder
-from sknas.estimators._sequences import TokenReader
-from sknas.estimators._source import ReaderSource, assign
-from sknas.estimators._table import CLIP, TableEncoder
+from sknas.readers._columns import MISSING
+from sknas.readers._images import ImageEncoder
+from sknas.readers._sequences import TokenReader
+from sknas.readers._table import CLIP, TableEncoder
+
+
+@dataclass(frozen=True)
+class ReaderSource:
+    """How data become what networks read, as code.
+
+    Parameters
+    ----------
+    definitions : list of str
+        Functions, values and classes, each as code; the last is that of a
+        `torch.nn.Module` named Reader, which gives the networks' inputs as a tuple.
+
+    inputs : str
+        The arguments of its `forward`, with their defaults.
+
+    example : str
+        How a model is called.
+
+    weights : dict of str to ndarray
+        Its buffers.
+    """
+
+    definitions: list[str]
+    inputs: str
+    example: str
+    weights: dict[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def arguments(self) -> str:
+        """The arguments' names."""
+        return ", ".join(part.split("=")[0] for part in self.inputs.split(", "))
+
+
+def assign(name: str, value: object, comment: str) -> str:
+    """Write a value as code.
+
+    Parameters
+    ----------
+    name : str
+        What it is assigned to.
+
+    value : object
+        A list, dictionary, ... of plain Python values.
+
+    comment : str
+        What it is.
+
+    Returns
+    -------
+    code : str
+        The code.
+    """
+    return f"\n# {comment}\n{name} = {pformat(value, width=86, compact=True)}\n"
+
 
 LABELS = f'''
 from decimal import Decimal

@@ -8,8 +8,8 @@ import numpy as np
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import RobustScaler
 
-from sknas.estimators._columns import Columns
-from sknas.estimators._spread import QUANTILES, robust_spread
+from sknas.readers._columns import Columns
+from sknas.readers._spread import QUANTILES, robust_spread
 from sknas.spaces import DataSpec
 
 CLIP = 3.0  # numbers bend towards +-3 spreads, as in RealMLP (Holzmueller et al., 2024)

@@ -5,17 +5,17 @@ from __future__ import annotations
 import numpy as np
 from sklearn.utils.validation import validate_data
 
-from sknas.estimators._columns import Columns, is_dataframe, read_table
-from sknas.estimators._images import ImageEncoder, Images, read_images
-from sknas.estimators._sequences import (
+from sknas.preprocessing import TokenIds
+from sknas.readers._columns import Columns, is_dataframe, read_table
+from sknas.readers._images import ImageEncoder, Images, read_images
+from sknas.readers._sequences import (
     TokenReader,
     Tokens,
     read_series,
     read_tokens,
 )
-from sknas.estimators._streams import LanguageReader
-from sknas.estimators._table import TableEncoder
-from sknas.preprocessing import TokenIds
+from sknas.readers._streams import LanguageReader
+from sknas.readers._table import TableEncoder
 
 Rows = Columns | Images | Tokens
 READERS = {

@@ -10,14 +10,14 @@ import torch
 import torch.nn.functional as F
 from sklearn.utils import check_array
 
-from sknas.estimators._images import (
+from sknas.readers._images import (
     ImageEncoder,
     Images,
     one_array,
     refuse_empty,
 )
-from sknas.estimators._rows import row_digests
-from sknas.estimators._streams import check_n_tokens
+from sknas.readers._rows import row_digests
+from sknas.readers._streams import check_n_tokens
 from sknas.spaces import DataSpec
 
 N_LENGTHS = 8  # of series that are longer than those of the fit, in each of its lengths
