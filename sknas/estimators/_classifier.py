@@ -246,7 +246,8 @@ class NASClassifier(ClassifierMixin, BaseNAS):
 
     neighbors_ : torch.nn.Module or None
         Rows of the training, and how far to trust those that are near; None where it
-        did not pay to ask them, see `neighbors`. Set to None, only networks are asked.
+        did not pay to ask them, see `neighbors`. Set it to None to predict by the
+        networks alone.
 
     net_ : skorch.NeuralNet
         The skorch net of the network of `architecture_`, with its training's history.
@@ -461,7 +462,8 @@ class NASClassifier(ClassifierMixin, BaseNAS):
         Returns
         -------
         probability : ndarray of shape (n_samples, n_classes)
-            Probabilities in the order of `classes_`, averaged over the networks.
+            Probabilities in the order of `classes_`, averaged over the networks, and
+            mixed with the labels of near rows unless `neighbors_` is None.
         """
         return np.exp(self.predict_log_proba(X))
 
