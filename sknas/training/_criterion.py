@@ -149,8 +149,16 @@ def log_mean_exp(values: Tensor, weight: Tensor | None = None) -> Tensor:
         The logarithm.
     """
     if weight is None:
-        return values.logsumexp(dim=0) - math.log(len(values))
-    return (values + weight.log().view(-1, *[1] * (values.ndim - 1))).logsumexp(dim=0)
+        return _log_sum_exp(values) - math.log(len(values))
+    return _log_sum_exp(values + weight.log().view(-1, *[1] * (values.ndim - 1)))
+
+
+def _log_sum_exp(values: Tensor) -> Tensor:
+    if len(values) <= 4:
+        return values.logsumexp(dim=0)
+    # the order of torch's sum of more of them depends on how many rows there are
+    largest = values.detach().amax(dim=0).clamp(min=torch.finfo(values.dtype).min)
+    return sum((values - largest).exp()).log() + largest
 
 
 def _pinball(error: Tensor, quantile: float) -> Tensor:

@@ -170,3 +170,18 @@ class TestTokens:
         weight = torch.tensor([0.2, 0.8])
         expected = torch.tensordot(weight, both.exp(), dims=1).log()
         torch.testing.assert_close(log_mean_exp(both, weight), expected)
+
+    @pytest.mark.parametrize("n_networks", [4, 6, 12])
+    def test_a_row_is_averaged_the_same_alone_and_among_others(self, n_networks):
+        generator = torch.Generator().manual_seed(0)
+        values = torch.rand(n_networks, 100, 3, generator=generator).double().log()
+        values[:, :2, 0] = -torch.inf
+        weight = torch.arange(1.0, n_networks + 1).double() / (
+            n_networks * (n_networks + 1) / 2
+        )
+        mean = log_mean_exp(values, weight)
+        torch.testing.assert_close(
+            mean.exp(), torch.tensordot(weight, values.exp(), dims=1)
+        )
+        alone = [log_mean_exp(values[:, i : i + 1], weight) for i in range(100)]
+        assert torch.equal(torch.cat(alone), mean)
