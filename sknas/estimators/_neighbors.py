@@ -17,7 +17,7 @@ from sknas.training import (
 )
 
 MAX_ROWS = 4_000  # that are kept: to ask them takes about as long as the networks
-MAX_VALUES = 1_000_000  # of their features
+MAX_VALUES = 200_000  # of their features
 MIN_WEIGHT = 0.01  # of a row that is kept, of the mean: networks hardly know of others
 MAX_JUDGED = 1_000  # rows that each network held back
 CHUNK_ROWS = 64  # looked at together: more would not stay in the caches
@@ -208,11 +208,10 @@ def _judge(
         right = target[:, None]
         attention = []
         for width in WIDTHS:
-            logits = neighbors.attention_logits(
-                distances, width * neighbors.reach, log_weights
+            answer = neighbors.vote(
+                distances, width * neighbors.reach, log_weights, labels
             )
-            probability = (logits.softmax(1) @ labels).gather(1, right)[:, 0]
-            attention.append(probability.log())
+            attention.append(answer.gather(1, right)[:, 0].log())
         nearness = (-distances.amin(dim=1) / neighbors.reach).exp()
         of_network = torch.from_numpy(answers)[own].log_softmax(1)
         parts.append(
