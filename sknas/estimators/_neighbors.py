@@ -205,14 +205,15 @@ def _judge(
     for own in _some_of(len(valid), MAX_JUDGED, rng).split(CHUNK_ROWS):
         inputs, (target, own_weight) = _rows(valid, own)
         distances = neighbors.distances(**inputs)[:, learnt]
+        nearest = distances.amin(dim=1, keepdim=True)
         right = target[:, None]
         attention = []
         for width in WIDTHS:
             answer = neighbors.vote(
-                distances, width * neighbors.reach, log_weights, labels
+                distances, nearest, width * neighbors.reach, log_weights, labels
             )
             attention.append(answer.gather(1, right)[:, 0].log())
-        nearness = (-distances.amin(dim=1) / neighbors.reach).exp()
+        nearness = (-nearest[:, 0] / neighbors.reach).exp()
         of_network = torch.from_numpy(answers)[own].log_softmax(1)
         parts.append(
             (

@@ -74,12 +74,17 @@ class NeighborAttention(nn.Module):
         return squares.float().clamp_(min=0).sqrt_()
 
     def vote(
-        self, distances: Tensor, width: Tensor, log_weights: Tensor, labels: Tensor
+        self,
+        distances: Tensor,
+        nearest: Tensor,
+        width: Tensor,
+        log_weights: Tensor,
+        labels: Tensor,
     ) -> Tensor:
         """Give the mean of kept rows' labels: (n_rows, n_classes)."""
         # a softmax, in fewer passes: the nearest row's logit is its weight's alone, so
         # that nothing overflows, and the labels of a row add up to one
-        closeness = distances.amin(dim=1, keepdim=True) - distances
+        closeness = nearest - distances
         logits = closeness.div_(width).clamp_(min=self.least_logit).add_(log_weights)
         votes = logits.exp_() @ labels
         return votes / votes.sum(dim=1, keepdim=True)
@@ -103,6 +108,8 @@ class NeighborAttention(nn.Module):
         """
         distances = self.distances(numeric, categorical)
         nearest = distances.amin(dim=1, keepdim=True)
-        answer = self.vote(distances, self.width, self.log_weights, self.labels)
+        answer = self.vote(
+            distances, nearest, self.width, self.log_weights, self.labels
+        )
         trust = self.trust * (-nearest / self.reach).exp()
         return torch.cat([trust * answer, 1 - trust], dim=1).double()
