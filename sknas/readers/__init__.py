@@ -1,7 +1,7 @@
 """From the data of users to what networks read, and back to the units of targets."""
 
-from sknas.readers._columns import is_missing
 from sknas.readers._kinds import ENCODERS, Rows, data_kind, read_rows
+from sknas.readers._labels import is_missing
 from sknas.readers._rows import common_rows, held_back_shares, merge_rows, row_keys
 from sknas.readers._sequences import rows_by_length
 from sknas.readers._source import ReaderSource, assign, reader_source

@@ -6,13 +6,13 @@ import datetime
 import numbers
 from dataclasses import dataclass
 from decimal import Decimal
-from itertools import compress
 
 import narwhals.stable.v2 as nw
 import numpy as np
 from sklearn.utils.validation import validate_data
 
-MISSING = "\0missing"  # a label that no user's category has
+from sknas.readers._labels import factorize, factorize_series, is_missing
+
 TIMES = (
     datetime.date,
     datetime.time,
@@ -223,7 +223,7 @@ def read_columns(X, is_categorical: np.ndarray, names: np.ndarray | None) -> Col
             if not is_categorical[i]
         ]
         labels = [
-            _factorize_series(s) for i, s in enumerate(series) if is_categorical[i]
+            factorize_series(s) for i, s in enumerate(series) if is_categorical[i]
         ]
         n_rows = len(frame)
     else:
@@ -239,7 +239,7 @@ def read_columns(X, is_categorical: np.ndarray, names: np.ndarray | None) -> Col
             numeric = X.astype(np.float32 if float32 else np.float64, copy=False)
         else:
             numeric = list(X[:, ~is_categorical].T)
-        labels = [_factorize(X[:, i].tolist()) for i in np.flatnonzero(is_categorical)]
+        labels = [factorize(X[:, i].tolist()) for i in np.flatnonzero(is_categorical)]
         n_rows = len(X)
     dtype = np.float32 if float32 else np.float64
     if isinstance(numeric, list):
@@ -288,16 +288,6 @@ def _numbers(values, name: str) -> np.ndarray:
         raise ValueError(
             f"{name} of X held numbers in fit, but now holds something else ({error})."
         ) from error
-
-
-def is_missing(value: object) -> bool:
-    """Whether a value of a column, or a label, stands for a missing one."""
-    # pandas' NA and NaT do not compare, and pandas need not be installed
-    if value is None or type(value).__name__ in ("NAType", "NaTType"):
-        return True
-    if isinstance(value, Decimal):
-        return value.is_nan()
-    return isinstance(value, numbers.Real) and value != value
 
 
 def _refuse_times(column: str, kind: object) -> None:
@@ -355,47 +345,3 @@ def _is_parsable(column: np.ndarray) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _label(value: object) -> str:
-    if isinstance(value, str):
-        return str.__str__(value)  # of a member of an enumeration too
-    if is_missing(value):
-        return MISSING
-    # as one category, since they are equal: True, 1 and 1.0
-    is_decimal = isinstance(value, Decimal) and value.is_finite()
-    if isinstance(value, numbers.Integral | np.bool_) or (is_decimal and not value % 1):
-        return str(int(value))  # a float has no room for identifiers of 64 bits
-    if isinstance(value, numbers.Real | Decimal):
-        number = float(value)
-        return str(int(number)) if number.is_integer() else repr(number)
-    return str(value)
-
-
-def _factorize_series(series: nw.Series) -> tuple[np.ndarray, np.ndarray]:
-    """Turn a column of a DataFrame into codes, and their levels as strings."""
-    column = series.to_native()
-    if not (nw.dependencies.is_pandas_series(column) and hasattr(column, "cat")):
-        return _factorize(series.to_list())
-    # by its categories, not by its rows, which are many times as many
-    values = [None, *column.cat.categories.tolist()]
-    codes = column.cat.codes.to_numpy().astype(np.int64) + 1
-    is_used = np.bincount(codes, minlength=len(values)) > 0
-    place, levels = _factorize(list(compress(values, is_used)))
-    return place[np.cumsum(is_used)[codes] - 1], levels
-
-
-def _factorize(values: list) -> tuple[np.ndarray, np.ndarray]:
-    """Turn a column of categories into codes, and their levels as strings."""
-    try:
-        known = dict.fromkeys(values)
-    except TypeError:  # a list, a dictionary: nothing that can be looked up
-        labels = [_label(value) for value in values]
-        codes = np.arange(len(values))
-    else:
-        labels = [_label(value) for value in known]
-        places = {value: i for i, value in enumerate(known)}
-        codes = np.fromiter(map(places.__getitem__, values), np.int64, len(values))
-    # several values may have the same label
-    levels, place = np.unique(np.array(labels, dtype=object), return_inverse=True)
-    return place[codes], levels

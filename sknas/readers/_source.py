@@ -8,8 +8,8 @@ from pprint import pformat
 
 import numpy as np
 
-from sknas.readers._columns import MISSING
 from sknas.readers._images import ImageEncoder
+from sknas.readers._labels import MISSING
 from sknas.readers._sequences import TokenReader
 from sknas.readers._table import CLIP, TableEncoder
 
