@@ -33,6 +33,18 @@ def test_rare_types_of_numbers_are_numbers(quick, expected, dtype):
     np.testing.assert_allclose(clf.predict_proba(frame), expected, atol=1e-6)
 
 
+def test_numbers_of_several_types_are_read_the_same_in_one_piece_and_by_column(quick):
+    frame = pd.DataFrame({"a": X[:, 0], "b": X[:, 1].astype(np.float32)})
+    frame["c"] = np.round(X[:, 2] * 10).astype(np.int16)
+    frame["d"] = (np.arange(120) % 7).astype(np.uint64) + np.uint64(2**63)
+    frame.loc[::9, "a"] = np.nan
+    clf = NASClassifier(**quick).fit(frame, y)
+    by_column = pl.DataFrame({name: frame[name].to_numpy() for name in frame})
+    np.testing.assert_array_equal(
+        clf.predict_proba(frame), clf.predict_proba(by_column)
+    )
+
+
 def test_periods_are_refused_by_name(quick):
     months = pd.period_range("2020-01", periods=120, freq="M")
     for column in (months, months.astype(object)):
